@@ -1,0 +1,24 @@
+# make demo: the main job on this Python's own documentation.   make test: everything that is checked.
+# make check: style and types.   make bench: rankings on judged collections (DATA="folder folder", see benchmarks/).
+PYTHON ?= python3
+INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: demo test check clean
+
+demo: .venv/installed
+	.venv/bin/twinbert demo
+
+test: check
+	.venv-dev/bin/python -m pytest
+
+check: .venv-dev/installed
+	.venv-dev/bin/ruff check . && .venv-dev/bin/ruff format --check . && MYPYPATH=.venv-dev/src .venv-dev/bin/mypy
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv && .venv/bin/python $(INSTALL) ".[eval]" && touch $@
+
+.venv-dev/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-dev && .venv-dev/bin/python $(INSTALL) ".[dev]" && mkdir -p .venv-dev/src && ln -sfn ../.. .venv-dev/src/twinbert && touch $@
+
+clean:
+	rm -rf .venv .venv-dev build dist *.egg-info

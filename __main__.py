@@ -1,0 +1,5 @@
+"""``python -m twinbert`` is the ``twinbert`` command."""
+
+from .cli import main
+
+main()
