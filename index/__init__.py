@@ -1,0 +1,21 @@
+"""Vectors and documents on disk: snapshots, FAISS, exact search, updates that survive a kill."""
+
+from .index import Index
+from .options import AnnOptions, BuildOptions, IndexSchema
+from .records import Candidates, ChangeReport, DeleteReport, IndexInfo, Problem, Record, Stored
+from .writer import Writer
+
+__all__ = [
+    "AnnOptions",
+    "BuildOptions",
+    "Candidates",
+    "ChangeReport",
+    "DeleteReport",
+    "Index",
+    "IndexInfo",
+    "IndexSchema",
+    "Problem",
+    "Record",
+    "Stored",
+    "Writer",
+]

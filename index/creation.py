@@ -1,0 +1,63 @@
+"""Begins a build: makes the folder, and notes what the first or next replacing commit will hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from ..errors import IndexExistsError, IndexFolderError, IndexUnfinishedError
+from .layout import Layout
+from .lock import WriterLock
+from .store import Build, begin_build, current_commit, faults_named, open_writer, pending_build
+
+_DROP_UNUSED = (
+    "DELETE FROM fresh WHERE vector NOT IN (SELECT vector FROM documents)",
+    "DELETE FROM vectors WHERE vector NOT IN (SELECT vector FROM fresh) "
+    "AND vector NOT IN (SELECT vector FROM documents)",
+)
+
+
+def begin(layout: Layout, build: Build, *, overwrite: bool, resume: bool) -> None:
+    """Make the folder ready for a writer that builds; an index there goes on answering until it commits.
+
+    overwrite: replace what is there, and forget vectors that an unfinished build staged.
+    resume: go on with an unfinished build and its staged vectors.
+
+    Raises IndexExistsError or IndexUnfinishedError when something is there and neither was said,
+    IndexExistsError for a folder of other things, IndexFolderError when it cannot be made.
+    """
+    _make_folder(layout.folder)
+    with WriterLock(layout.lock):
+        connection = open_writer(layout)
+        try:
+            with faults_named(layout), connection:
+                _check_free(connection, layout.folder, overwrite, resume)
+                begin_build(connection, build)
+                if not resume:
+                    for statement in _DROP_UNUSED:
+                        connection.execute(statement)
+        finally:
+            connection.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = not Layout(folder).store.exists() and any(path.name != "LOCK" for path in folder.iterdir())
+    except OSError as error:
+        raise IndexFolderError(f"{folder} cannot be made a folder ({error.strerror}): choose another place") from error
+    if foreign:
+        raise IndexExistsError(f"{folder} holds other files and no index: choose an empty folder")
+
+
+def _check_free(connection: apsw.Connection, folder: Path, overwrite: bool, resume: bool) -> None:
+    unfinished = pending_build(connection) is not None
+    if overwrite or (unfinished and resume):
+        return
+    if current_commit(connection) is not None:
+        raise IndexExistsError(f"{folder} holds an index already: say overwrite to replace it")
+    if unfinished:
+        raise IndexUnfinishedError(
+            f"{folder} holds an unfinished build: say resume to go on, or overwrite to start again"
+        )

@@ -1,0 +1,69 @@
+"""Exact nearest neighbours by inner product: for small indexes, fresh vectors, and where HNSW falls short."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK_ROWS = 65_536
+QUERY_ROWS = 64
+"""Vectors and queries scored at once: bounds a block of scores to 16 MiB, whatever the corpus."""
+
+
+def search_exact(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int, alive: NDArray[np.bool_] | None = None
+) -> list[NDArray[np.int64]]:
+    """Positions of the ``k`` best vectors for each query, and of all that may tie with the k-th; in no order.
+
+    queries: ``(n_queries, dim)`` float32 unit rows.
+    vectors: ``(n, dim)`` float32 unit rows, possibly memory-mapped.
+    alive: ``(n,)`` False for vectors to leave out; all vectors when None.
+
+    Returns one int64 array a query: every position whose score is above the k-th best or within rounding of
+    it.
+    """
+    found: list[NDArray[np.int64]] = []
+    for start in range(0, len(queries), QUERY_ROWS):
+        found += _search_few(queries[start : start + QUERY_ROWS], vectors, k, alive)
+    return found
+
+
+def _search_few(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int, alive: NDArray[np.bool_] | None
+) -> list[NDArray[np.int64]]:
+    best = [_Best(k, rounding(vectors.shape[1])) for _ in queries]
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        scores = queries @ vectors[start : start + BLOCK_ROWS].T
+        if alive is not None:
+            scores[:, ~alive[start : start + BLOCK_ROWS]] = -np.inf
+        for kept, row in zip(best, scores, strict=True):
+            kept.take(row, start)
+    return [kept.positions for kept in best]
+
+
+def rounding(dimension: int) -> float:
+    """How far apart two float32 inner products of unit vectors may stand that are truly equal.
+
+    Each errs by at most ``dimension`` units of 2**-24 (Higham, Accuracy and Stability, section 3.1).
+    """
+    return 2.0 * dimension * 2.0**-24
+
+
+class _Best:
+    """The best positions of one query so far."""
+
+    def __init__(self, k: int, margin: float) -> None:
+        self._k, self._margin = k, margin
+        self._floor = float(np.finfo(np.float32).min)
+        self._scores = np.empty(0, dtype=np.float32)
+        self.positions = np.empty(0, dtype=np.int64)
+
+    def take(self, scores: NDArray[np.float32], start: int) -> None:
+        """Consider the vectors at ``start`` and after."""
+        new = np.flatnonzero(scores >= self._floor)
+        self._scores = np.concatenate([self._scores, scores[new]])
+        self.positions = np.concatenate([self.positions, new + start])
+        if len(self._scores) > self._k:
+            self._floor = float(np.partition(self._scores, -self._k)[-self._k]) - self._margin
+            keep = self._scores >= self._floor
+            self._scores, self.positions = self._scores[keep], self.positions[keep]

@@ -1,0 +1,208 @@
+"""The facade of an index folder: create, open, search, read, write, verify."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InvalidInputError
+from .creation import begin
+from .layout import Layout
+from .options import AnnOptions, BuildOptions, IndexSchema
+from .reader import Reader
+from .records import Candidates, IndexInfo, Problem, Stored
+from .search import search
+from .store import Build
+from .vectors import check_vectors
+from .writer import Writer
+
+_PAGE = 1_000
+_BY_ROW = "SELECT row, id, payload FROM documents WHERE row IN (SELECT value FROM json_each(?))"
+_BY_ID = """
+SELECT row, id, payload FROM documents WHERE died IS NULL AND id IN (SELECT value FROM json_each(?))
+"""
+_NEXT_IDS = "SELECT id FROM documents WHERE died IS NULL AND id > ? ORDER BY id LIMIT ?"
+
+
+class Index:
+    """Vectors and documents in a folder, read at the last commit, whoever made it.
+
+    Every read sees one commit. Searches may run in many threads at once; options travel with the call.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._reader = Reader(layout)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        schema: IndexSchema,
+        options: BuildOptions | None = None,
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+    ) -> Index:
+        """Begin a build in a new folder, or over an index that goes on answering until the build commits.
+
+        It is finished by a ``writer(replace=True)`` that commits.
+
+        overwrite: replace what is there. resume: go on with an unfinished build and the vectors it stored.
+
+        Raises IndexExistsError, IndexUnfinishedError, IndexLockedError or IndexFolderError.
+        """
+        layout = Layout(Path(path))
+        begin(layout, Build(schema, options or BuildOptions()), overwrite=overwrite, resume=resume)
+        return cls(layout)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Index:
+        """Open an index to read, and to write where the folder allows it; a read-only folder is fine.
+
+        Raises IndexNotFoundError, IndexUnfinishedError, IndexDamagedError; IndexFolderError for a newer
+        format.
+        """
+        index = cls(Layout(Path(path)))
+        try:
+            index._reader.current()
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._layout.folder
+
+    @property
+    def schema(self) -> IndexSchema:
+        """What the vectors are; of the build that was begun, before the first commit."""
+        return self._reader.description()[0]
+
+    @property
+    def options(self) -> BuildOptions:
+        """How the index was built; of the build that was begun, before the first commit."""
+        return self._reader.description()[1]
+
+    def writer(self, *, replace: bool = False) -> Writer:
+        """A context that stages one command and commits it.
+
+        replace: what is put becomes the whole index, under the schema and options that ``create`` was given.
+
+        Entering it raises IndexLockedError at once while somebody else writes.
+        """
+        return Writer(self._layout, replace=replace)
+
+    def search(self, vectors: NDArray[np.float32], k: int, options: AnnOptions | None = None) -> Candidates:
+        """The ``k`` best live documents for each query vector, at the last commit.
+
+        vectors: ``(n_queries, dimension)`` float32 unit rows.
+
+        Returns rows and scores, ``(n_queries, k)``; k documents whenever so many live.
+        Raises InvalidInputError for ``k`` below 1, another shape, NaN, or rows that are not unit vectors.
+        """
+        if k < 1:
+            raise InvalidInputError(f"k must be at least 1, not {k}")
+        snapshot = self._reader.current()
+        queries = check_vectors(vectors, snapshot.commit.schema.dimension)
+        return search(snapshot, queries, k, options or AnnOptions(), self._ids_of)
+
+    def vectors(self, rows: ArrayLike) -> NDArray[np.float32]:
+        """Vectors of rows that a search gave, ``(n,)`` int64: ``(n, dimension)`` float32 unit rows.
+
+        Raises InvalidInputError for a row that is not there (any more).
+        """
+        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
+        for snapshot in self._reader.recent():
+            positions = snapshot.positions_of_rows(wanted)
+            if (positions >= 0).all():
+                return snapshot.gather(positions)
+        raise InvalidInputError(f"row {wanted[positions < 0][0]} is not in the index: search again")
+
+    def stored(self, rows: ArrayLike) -> list[Stored]:
+        """Id and payload of rows that a search gave, ``(n,)`` int64, in their order, by one query.
+
+        Raises InvalidInputError for a row that is not there (any more).
+        """
+        wanted = np.asarray(rows, dtype=np.int64).reshape(-1).tolist()
+        found = {stored.row: stored for stored in self._stored(_BY_ROW, wanted)}
+        lacking = [row for row in wanted if row not in found]
+        if lacking:
+            raise InvalidInputError(f"row {lacking[0]} is not in the index: search again")
+        return [found[row] for row in wanted]
+
+    def get(self, ids: Sequence[str]) -> list[Stored | None]:
+        """The live documents of these ids, in their order; None where there is none."""
+        found = {stored.id: stored for stored in self._stored(_BY_ID, list(ids))}
+        return [found.get(document_id) for document_id in ids]
+
+    def ids(self) -> Iterator[str]:
+        """All live ids, ascending; read a page at a time, each at the last commit."""
+        last = ""
+        while page := self._reader.ask(_NEXT_IDS, last, _PAGE):
+            ids = [row[0] for row in page]
+            yield from ids
+            last = ids[-1]
+
+    def __len__(self) -> int:
+        return self._reader.current().commit.documents
+
+    def __contains__(self, document_id: object) -> bool:
+        return isinstance(document_id, str) and self.get([document_id])[0] is not None
+
+    def info(self) -> IndexInfo:
+        """What the index holds at the last commit."""
+        snapshot = self._reader.current()
+        commit, segment = snapshot.commit, snapshot.segment.description
+        return IndexInfo(
+            documents=commit.documents,
+            vectors=int(np.count_nonzero(snapshot.alive)),
+            dimension=commit.schema.dimension,
+            index_key=segment.index_key,
+            generation=commit.generation,
+            commit=commit.number,
+            space=commit.schema.space,
+            model=commit.schema.model,
+            fresh=len(snapshot.tail.live_rows),
+            dead=int(np.count_nonzero(snapshot.dead_slots)),
+            bytes=self._layout.size(),
+        )
+
+    def verify(self) -> list[Problem]:
+        """Every fault found in the store and in the segment's files; empty when all is sound."""
+        return self._reader.problems()
+
+    def compact(self) -> int:
+        """Write a new generation of what is live, and return its number.
+
+        Raises IndexLockedError while somebody else writes, InvalidInputError when the graph fails its
+        self-recall.
+        """
+        with self.writer() as writer:
+            return writer.commit(compact=True).generation
+
+    def close(self) -> None:
+        """Let go of the store; searching again raises apsw.ConnectionClosedError."""
+        self._reader.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ids_of(self, rows: list[int]) -> dict[int, str]:
+        return {stored.row: stored.id for stored in self._stored(_BY_ROW, rows)}
+
+    def _stored(self, query: str, wanted: list[int] | list[str]) -> Iterator[Stored]:
+        for row, document_id, payload in self._reader.ask(query, json.dumps(wanted)):
+            yield Stored(row, document_id, payload)

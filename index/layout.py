@@ -1,0 +1,132 @@
+"""The folder of an index: names of its files, and the few durable operations on them.
+
+::
+
+    LOCK            held by the one writer
+    store.sqlite    the truth: documents, fresh vectors, the current generation
+    segments/G/     immutable files of generation G
+    manifest.json   a readable description, never what readers trust
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_HASH_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the files of one index are."""
+
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one writer."""
+        return self.folder / "LOCK"
+
+    @property
+    def store(self) -> Path:
+        """The SQLite database."""
+        return self.folder / "store.sqlite"
+
+    @property
+    def segments(self) -> Path:
+        """The folder of generations."""
+        return self.folder / "segments"
+
+    @property
+    def manifest(self) -> Path:
+        """The description for people."""
+        return self.folder / "manifest.json"
+
+    def segment(self, generation: int) -> Path:
+        """The folder of one generation."""
+        return self.segments / str(generation)
+
+    def size(self) -> int:
+        """Bytes of all files of the index; files that vanish meanwhile count as nothing."""
+        return sum(_size(path) for path in self.folder.rglob("*"))
+
+
+def publish_folder(target: Path, fill: Callable[[Path], None]) -> None:
+    """Make ``target`` appear whole or not at all.
+
+    ``fill`` writes files into a temporary sibling; they and the folder are synced, the folder is renamed, and
+    the parent is synced.
+    """
+    _make_folder(target.parent)
+    temporary = target.with_name(f"{target.name}.tmp")
+    remove_folder(temporary)
+    temporary.mkdir()
+    fill(temporary)
+    for path in temporary.iterdir():
+        sync(path)
+    sync(temporary)
+    temporary.rename(target)
+    sync(target.parent)
+
+
+def publish_text(target: Path, text: str) -> None:
+    """Replace a small file whole or not at all."""
+    temporary = target.with_name(f"{target.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    sync(temporary)
+    temporary.replace(target)
+    sync(target.parent)
+
+
+def keep_only_segment(layout: Layout, generation: int) -> None:
+    """Remove all other generations, and what stopped writers left; readers keep what they have mapped."""
+    if not layout.segments.is_dir():
+        return
+    for path in layout.segments.iterdir():
+        if path.name != str(generation):
+            remove_folder(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder that may not be there."""
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def checksum(path: Path) -> str:
+    """BLAKE2b-256 of a file's bytes, in hex."""
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Push a file or a folder to the disk itself (macOS needs F_FULLFSYNC for that)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if hasattr(fcntl, "F_FULLFSYNC"):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(path: Path) -> None:
+    if not path.is_dir():
+        path.mkdir()
+        sync(path.parent)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0

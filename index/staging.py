@@ -1,0 +1,76 @@
+"""What one command hands in, kept in SQLite's temporary database on disk: nothing of the index is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apsw
+
+from ..errors import DuplicateIdError, InvalidInputError
+from .records import Record, check_id
+from .store import document_hash
+
+_STAGE = "INSERT INTO temp.staged (id, key, hash, payload) VALUES (?, ?, ?, ?)"
+_TABLES = """
+CREATE TEMP TABLE staged (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key BLOB, hash BLOB,
+    payload TEXT) STRICT;
+CREATE TEMP TABLE todo (n INTEGER PRIMARY KEY, staged INTEGER NOT NULL) STRICT;
+"""
+_PENDING = """
+FROM temp.staged WHERE key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = staged.key)
+"""
+
+
+class Staging:
+    """The documents to put and the ids to delete (those without a key) of one command, an id at most once."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        connection.execute(_TABLES)
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Stage all records or, at the first error, none of them."""
+        with self._connection:
+            for record in records:
+                if not isinstance(record, Record):
+                    raise InvalidInputError(f"a writer takes Records, not {type(record).__name__}")
+                digest = document_hash(record.id, record.vector_key, record.payload)
+                self._stage(record.id, record.vector_key, digest, record.payload)
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Stage all deletions or, at the first error, none of them."""
+        if isinstance(ids, str):
+            raise InvalidInputError(f"ids to delete must be a list of ids, not the one string {ids!r}")
+        with self._connection:
+            for document_id in ids:
+                check_id(document_id)
+                self._stage(document_id, None, None, None)
+
+    def pending_count(self) -> int:
+        """Distinct vector keys that the store has no vector for."""
+        return int(self._connection.execute(f"SELECT count(DISTINCT key) {_PENDING}").get)
+
+    def pending(self, batch_rows: int) -> Iterator[list[tuple[bytes, str]]]:
+        """Each such key once with the payload of one of its documents, shortest payload first, in batches."""
+        self._connection.execute("DELETE FROM temp.todo")
+        # A list made beforehand: the caller stores vectors while it iterates, which changes what is pending.
+        self._connection.execute(
+            f"INSERT INTO temp.todo (staged) SELECT min(n) {_PENDING} "
+            "GROUP BY key ORDER BY min(length(payload)), min(n)"
+        )
+        last = 0
+        batch: list[tuple[Any, ...]]
+        while batch := self._connection.execute(
+            "SELECT todo.n, key, payload FROM temp.todo JOIN temp.staged ON staged.n = todo.staged "
+            "WHERE todo.n > ? ORDER BY todo.n LIMIT ?",
+            (last, batch_rows),
+        ).fetchall():
+            last = batch[-1][0]
+            yield [(key, payload) for _, key, payload in batch]
+
+    def _stage(self, document_id: str, key: bytes | None, digest: bytes | None, payload: str | None) -> None:
+        try:
+            self._connection.execute(_STAGE, (document_id, key, digest, payload))
+        except apsw.ConstraintError as error:
+            raise DuplicateIdError(f"id {document_id!r} comes twice in one command: keep one of them") from error

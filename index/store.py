@@ -1,0 +1,202 @@
+"""``store.sqlite``: connections, tables and the commits that say what is current.
+
+Uses apsw for its bundled SQLite: 3.7.0 to 3.51.2 can corrupt a WAL database when one connection writes while
+another checkpoints (fixed in 3.51.3). Only the holder of LOCK writes or checkpoints; everybody else opens
+read-only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote
+
+import apsw
+import msgspec
+
+from ..errors import IndexDamagedError, IndexFolderError, IndexNotFoundError
+from .layout import Layout
+from .options import BuildOptions, IndexSchema
+
+FORMAT = 1
+"""Version of the folder's format, kept in SQLite's user_version."""
+_APPLICATION = int.from_bytes(b"twin", "big")
+_BUSY_MS = 5_000
+_Kind = TypeVar("_Kind")
+
+_TABLES = """
+CREATE TABLE commits (number INTEGER PRIMARY KEY, made TEXT NOT NULL, generation INTEGER NOT NULL,
+    documents INTEGER NOT NULL, schema TEXT NOT NULL, options TEXT NOT NULL) STRICT;
+CREATE TABLE builds (one INTEGER PRIMARY KEY CHECK (one = 1), schema TEXT NOT NULL,
+    options TEXT NOT NULL) STRICT;
+CREATE TABLE segments (generation INTEGER PRIMARY KEY, description TEXT NOT NULL) STRICT;
+CREATE TABLE vectors (vector INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE) STRICT;
+CREATE TABLE fresh (vector INTEGER PRIMARY KEY, data BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE documents (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, born INTEGER NOT NULL,
+    died INTEGER, vector INTEGER NOT NULL, hash BLOB NOT NULL, payload TEXT NOT NULL) STRICT;
+CREATE UNIQUE INDEX live ON documents (id) WHERE died IS NULL;
+CREATE INDEX dead ON documents (died) WHERE died IS NOT NULL;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One visible change: its number, the generation it reads, its live documents, what its vectors are."""
+
+    number: int
+    made: str
+    generation: int
+    documents: int
+    schema: IndexSchema
+    options: BuildOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build that was begun and has not been committed."""
+
+    schema: IndexSchema
+    options: BuildOptions
+
+
+@contextmanager
+def faults_named(layout: Layout) -> Iterator[None]:
+    """Turn SQLite's errors about the file into IndexDamagedError or IndexFolderError that say what to do."""
+    try:
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise IndexDamagedError(
+            f"{layout.store} is damaged ({error}): restore it, or remove the folder and build again"
+        ) from error
+    except (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
+        raise IndexFolderError(
+            f"{layout.store}: {error}: check the disk's space and the folder's permissions"
+        ) from error
+
+
+def open_reader(layout: Layout) -> apsw.Connection:
+    """A read-only connection to an index's store, checked to be one that this version reads.
+
+    Raises IndexNotFoundError, IndexDamagedError, or IndexFolderError for a newer format.
+    """
+    if not layout.store.is_file():
+        raise IndexNotFoundError(f"{layout.folder} is not an index: build one there first")
+    with faults_named(layout):
+        connection = _connect_to_read(layout)
+        _check_format(connection, layout)
+    return connection
+
+
+def open_writer(layout: Layout) -> apsw.Connection:
+    """The connection that writes, creating the store where it is missing. Only for the holder of LOCK."""
+    with faults_named(layout):
+        connection = apsw.Connection(str(layout.store))
+        connection.set_busy_timeout(_BUSY_MS)
+        blank = connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+        if blank:
+            connection.pragma("auto_vacuum", "incremental")
+        else:
+            _check_format(connection, layout)
+        connection.pragma("journal_mode", "wal")
+        for name, value in (("synchronous", "full"), ("fullfsync", 1), ("checkpoint_fullfsync", 1)):
+            connection.pragma(name, value)
+        if blank:
+            _create_tables(connection)
+    return connection
+
+
+def current_commit(connection: apsw.Connection) -> Commit | None:
+    """The last commit, None before the first."""
+    row = connection.execute(
+        "SELECT number, made, generation, documents, schema, options FROM commits ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return None
+    number, made, generation, documents, schema, options = row
+    return Commit(number, made, generation, documents, _decode(schema, IndexSchema), _decode(options, BuildOptions))
+
+
+def add_commit(connection: apsw.Connection, commit: Commit) -> None:
+    """Make ``commit`` the current one when the surrounding transaction ends."""
+    connection.execute(
+        "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            commit.number,
+            commit.made,
+            commit.generation,
+            commit.documents,
+            encode(commit.schema),
+            encode(commit.options),
+        ),
+    )
+
+
+def pending_build(connection: apsw.Connection) -> Build | None:
+    """The build that was begun and not committed, if there is one."""
+    row = connection.execute("SELECT schema, options FROM builds").fetchone()
+    return None if row is None else Build(_decode(row[0], IndexSchema), _decode(row[1], BuildOptions))
+
+
+def begin_build(connection: apsw.Connection, build: Build) -> None:
+    """Note durably what the next replacing commit will hold."""
+    connection.execute("INSERT OR REPLACE INTO builds VALUES (1, ?, ?)", (encode(build.schema), encode(build.options)))
+
+
+def encode(record: object) -> str:
+    """A record as JSON."""
+    return msgspec.json.encode(record).decode()
+
+
+def document_hash(document_id: str, vector_key: bytes, payload: str) -> bytes:
+    """BLAKE2b-128 of all that makes a document version: tells unchanged from changed, sound from damaged."""
+    name = document_id.encode()
+    return hashlib.blake2b(b"%d:%b%b%b" % (len(name), name, vector_key, payload.encode()), digest_size=16).digest()
+
+
+def _decode(text: str, kind: type[_Kind]) -> _Kind:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as error:
+        raise IndexDamagedError(f"the store holds a {kind.__name__} that cannot be read: restore the index") from error
+
+
+def _connect_to_read(layout: Layout) -> apsw.Connection:
+    address = f"file:{quote(str(layout.store.absolute()))}?mode=ro"
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(address, flags=flags)
+    connection.set_busy_timeout(_BUSY_MS)
+    try:
+        connection.pragma("user_version")
+    except (apsw.CantOpenError, apsw.ReadOnlyError):
+        connection.close()
+        if os.access(layout.folder, os.W_OK) or _has_unread_log(layout):
+            raise
+        # SQLite reads a WAL database in a folder it cannot write only when told that nothing will change.
+        connection = apsw.Connection(f"{address}&immutable=1", flags=flags)
+    return connection
+
+
+def _has_unread_log(layout: Layout) -> bool:
+    log = layout.store.with_name(f"{layout.store.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _create_tables(connection: apsw.Connection) -> None:
+    with connection:
+        connection.execute(_TABLES)
+        connection.pragma("application_id", _APPLICATION)
+        connection.pragma("user_version", FORMAT)
+
+
+def _check_format(connection: apsw.Connection, layout: Layout) -> None:
+    application, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if application != _APPLICATION:
+        raise IndexNotFoundError(f"{layout.folder} is not an index: build one in another folder")
+    if version > FORMAT:
+        raise IndexFolderError(
+            f"{layout.folder} has format {version}, this twinbert reads up to {FORMAT}: install a newer one"
+        )

@@ -1,0 +1,48 @@
+"""Vectors as they are taken, and as the store holds them until a segment does."""
+
+from __future__ import annotations
+
+import hashlib
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInputError
+
+UNIT_TOLERANCE = 1e-3
+"""How far from 1 the norm of a vector may be."""
+
+
+def check_vectors(matrix: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
+    """The matrix as ``(n, dimension)`` contiguous float32; the caller's array is never changed.
+
+    Raises InvalidInputError for another shape, NaN, infinities, or rows whose norm is not 1 within 0.001.
+    """
+    if matrix.ndim != 2 or matrix.shape[1] != dimension:
+        raise InvalidInputError(f"vectors must have the shape (n, {dimension}) of this index, not {matrix.shape}")
+    norms = np.linalg.norm(matrix.astype(np.float64), axis=1)
+    wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))
+    if len(wrong):
+        raise InvalidInputError(
+            f"vector {wrong[0]} has the norm {norms[wrong[0]]:.6g}: hand in unit vectors without NaN"
+        )
+    return np.ascontiguousarray(matrix, dtype="<f4")
+
+
+def store_vector(connection: apsw.Connection, key: bytes, data: bytes) -> None:
+    """Keep ``data`` (little-endian float32) under ``key`` unless that key has a vector already."""
+    connection.execute("INSERT OR IGNORE INTO vectors (key) VALUES (?)", (key,))
+    if connection.changes():
+        number = connection.last_insert_rowid()
+        connection.execute("INSERT INTO fresh VALUES (?, ?, ?)", (number, data, vector_hash(data)))
+
+
+def forget_moved_vectors(connection: apsw.Connection) -> None:
+    """Forget the keys of vectors that only a segment holds, so that they are asked for again."""
+    connection.execute("DELETE FROM vectors WHERE vector NOT IN (SELECT vector FROM fresh)")
+
+
+def vector_hash(data: bytes) -> bytes:
+    """BLAKE2b-128 of a stored vector's bytes."""
+    return hashlib.blake2b(data, digest_size=16).digest()

@@ -1,0 +1,70 @@
+"""Looks at everything an index holds and says what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+import numpy as np
+
+from ..errors import IndexDamagedError
+from .graph import SELF_RECALL
+from .layout import Layout, checksum
+from .records import Problem
+from .segment import ANN, VECTORS, check_size
+from .snapshot import Snapshot
+from .store import document_hash
+from .vectors import UNIT_TOLERANCE, vector_hash
+
+_BLOCK_ROWS = 8_192
+
+
+def find_problems(connection: apsw.Connection, layout: Layout, snapshot: Snapshot) -> Iterator[Problem]:
+    """Every fault of the store and of the files that ``snapshot`` reads; call it inside one transaction."""
+    yield from _store_problems(connection, layout, snapshot)
+    yield from _file_problems(layout, snapshot)
+    yield from _vector_problems(snapshot)
+
+
+def _store_problems(connection: apsw.Connection, layout: Layout, snapshot: Snapshot) -> Iterator[Problem]:
+    name = layout.store.name
+    for (message,) in connection.execute("PRAGMA integrity_check"):
+        if message != "ok":
+            yield Problem(name, message)
+    documents = connection.execute("SELECT count(*) FROM documents WHERE died IS NULL").get
+    if documents != snapshot.commit.documents:
+        yield Problem(name, f"{documents} documents are live, the commit says {snapshot.commit.documents}")
+    for row, document_id, key, digest, payload in connection.execute(
+        "SELECT row, id, key, hash, payload FROM documents LEFT JOIN vectors USING (vector) WHERE died IS NULL"
+    ):
+        if key is None or document_hash(document_id, key, payload) != digest:
+            yield Problem(name, f"row {row}, document {document_id!r}, does not match its hash")
+    for number, data, digest in connection.execute("SELECT vector, data, hash FROM fresh"):
+        if vector_hash(data) != digest:
+            yield Problem(name, f"fresh vector {number} does not match its hash")
+
+
+def _file_problems(layout: Layout, snapshot: Snapshot) -> Iterator[Problem]:
+    description = snapshot.segment.description
+    for name, seal in description.files.items():
+        path = layout.segment(description.generation) / name
+        try:
+            check_size(path, seal)
+        except IndexDamagedError as error:
+            yield Problem(str(path.relative_to(layout.folder)), str(error))
+            continue
+        if checksum(path) != seal.blake2b:
+            yield Problem(str(path.relative_to(layout.folder)), "does not match its checksum: build the index again")
+
+
+def _vector_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    segment = snapshot.segment
+    for start in range(0, len(segment.vectors), _BLOCK_ROWS):
+        norms = np.linalg.norm(segment.vectors[start : start + _BLOCK_ROWS].astype(np.float64), axis=1)
+        wrong = int(np.count_nonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE)))
+        if wrong:
+            yield Problem(VECTORS, f"{wrong} vectors from position {start} on are not unit vectors")
+    if segment.graph is not None:
+        recall = segment.graph.self_recall(segment.vectors, snapshot.commit.options.ef_search)
+        if recall < SELF_RECALL:
+            yield Problem(ANN, f"finds only {recall:.1%} of its own vectors again: compact the index")

@@ -1,0 +1,79 @@
+"""Texts, their vectors, and a dictionary as the oracle of an index; shared by the tests of this folder."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from twinbert.index import BuildOptions, Candidates, ChangeReport, Index, IndexSchema, Record, Writer
+
+DIMENSION = 8
+SCHEMA = IndexSchema(space="test", dimension=DIMENSION, model="none")
+
+
+def key(text: str, space: str = "test") -> bytes:
+    return hashlib.blake2b(f"{space}:{text}".encode(), digest_size=32).digest()
+
+
+def vector(text: str, dimension: int = DIMENSION) -> np.ndarray:
+    """A unit vector of few possible coordinates, so that different texts often score the same."""
+    seed = int.from_bytes(key(text)[:8], "big")
+    row = np.random.default_rng(seed).integers(-1, 2, dimension).astype(np.float64)
+    row[seed % dimension] += 2
+    return (row / np.linalg.norm(row)).astype(np.float32)
+
+
+def vectors(texts: Iterable[str], dimension: int = DIMENSION) -> np.ndarray:
+    return np.stack([vector(text, dimension) for text in texts])
+
+
+def records(documents: Mapping[str, str], space: str = "test") -> list[Record]:
+    return [Record(name, key(text, space), text) for name, text in documents.items()]
+
+
+def encode_pending(writer: Writer, dimension: int = DIMENSION) -> int:
+    """Do what retrieval does: give every vector that is still needed. Returns how many."""
+    done = 0
+    for batch in writer.pending(batch_rows=3):
+        writer.put_vectors([name for name, _ in batch], vectors([text for _, text in batch], dimension))
+        done += len(batch)
+    return done
+
+
+def change(
+    index: Index, put: Mapping[str, str] | None = None, delete: Iterable[str] = (), replace: bool = False
+) -> ChangeReport:
+    with index.writer(replace=replace) as writer:
+        writer.put(records(put or {}))
+        writer.delete(delete)
+        encode_pending(writer)
+        return writer.commit()
+
+
+def build(path: Path, documents: Mapping[str, str], options: BuildOptions | None = None) -> Index:
+    index = Index.create(path, SCHEMA, options)
+    change(index, documents, replace=True)
+    return index
+
+
+def expected(documents: Mapping[str, str], query: str, k: int) -> list[tuple[str, float]]:
+    """The oracle: score everything in double precision, sort by score and then by id, cut to k."""
+    wanted = vector(query).astype(np.float64)
+    scored = [(float(np.float32(vector(text).astype(np.float64) @ wanted)), name) for name, text in documents.items()]
+    return [(name, score) for score, name in sorted(scored, reverse=True)[:k]]
+
+
+def named(index: Index, found: Candidates, place: int = 0) -> list[tuple[str, float]]:
+    rows = found.rows[place][found.rows[place] >= 0]
+    scores = found.scores[place][: len(rows)]
+    return [(stored.id, float(score)) for stored, score in zip(index.stored(rows), scores, strict=True)]
+
+
+def answers(index: Index, query: str, k: int) -> list[tuple[str, float]]:
+    return named(index, index.search(vectors([query]), k))
+
+
+def contents(index: Index) -> dict[str, str]:
+    """Everything that is live, read by id."""
+    names = list(index.ids())
+    return {stored.id: stored.payload for stored in index.get(names) if stored is not None}

@@ -1,0 +1,190 @@
+"""Damage is found and named; a read-only folder and an older reader of a newer format say what they can."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, records
+from twinbert.errors import IndexDamagedError, IndexFolderError, IndexNotFoundError
+from twinbert.index import BuildOptions, Index
+
+TEXTS = {f"d{number}": f"text {number}" for number in range(60)}
+FILES = ["vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy", "ann.faiss"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with build(tmp_path / "x", TEXTS, BuildOptions(index_key="HNSW8")) as index:
+        change(index, {"fresh": "a fresh text"})
+    return tmp_path / "x"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_byte_is_found_by_verify(folder: Path, name: str) -> None:
+    path = folder / "segments" / "1" / name
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 0x10
+    path.write_bytes(data)
+    with Index.open(folder) as index:
+        assert f"segments/1/{name}" in {problem.file for problem in index.verify()}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_cut_or_missing_file_is_named_at_open(folder: Path, name: str) -> None:
+    path = folder / "segments" / "1" / name
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(IndexDamagedError, match=f"{name} has .* bytes instead of"):
+        Index.open(folder)
+    path.unlink()
+    with pytest.raises(IndexDamagedError, match=f"{name} is missing: restore it"):
+        Index.open(folder)
+
+
+def test_a_file_cut_after_opening_is_found_by_verify(folder: Path) -> None:
+    with Index.open(folder) as index:
+        (folder / "segments" / "1" / "ann.faiss").unlink()
+        (problem,) = index.verify()
+        assert problem.file == "segments/1/ann.faiss"
+        assert "is missing" in problem.message
+
+
+def edit(folder: Path, statement: str) -> None:
+    connection = apsw.Connection(str(folder / "store.sqlite"))
+    connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE documents SET payload = 'text 8' WHERE id = 'd7'", "document 'd7', does not match its hash"),
+        ("UPDATE documents SET id = 'D7' WHERE id = 'd7'", "document 'D7', does not match its hash"),
+        ("UPDATE fresh SET data = zeroblob(32)", "fresh vector 61 does not match its hash"),
+        ("DELETE FROM documents WHERE id = 'd9'", "60 documents are live, the commit says 61"),
+    ],
+)
+def test_a_changed_store_is_found_by_verify(folder: Path, statement: str, message: str) -> None:
+    edit(folder, statement)
+    with Index.open(folder) as index:
+        (problem,) = index.verify()
+        assert problem.file == "store.sqlite"
+        assert message in problem.message
+
+
+def test_lost_vectors_are_refused_not_guessed(folder: Path) -> None:
+    edit(folder, "DELETE FROM fresh")
+    with pytest.raises(IndexDamagedError, match="have lost their vectors"):
+        Index.open(folder)
+
+
+def test_a_store_of_noise_is_named(folder: Path) -> None:
+    path = folder / "store.sqlite"
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 40_000)
+    with pytest.raises(IndexDamagedError, match=r"store\.sqlite is damaged"):
+        Index.open(folder).verify()
+    path.write_bytes(b"this is no database, though it is long enough to be one" * 100)
+    with pytest.raises(IndexDamagedError, match=r"store\.sqlite is damaged"):
+        Index.open(folder)
+
+
+def test_another_database_is_no_index(tmp_path: Path) -> None:
+    edit(tmp_path, "CREATE TABLE mine (x)")
+    with pytest.raises(IndexNotFoundError, match="is not an index: build one in another folder"):
+        Index.open(tmp_path)
+
+
+def test_a_newer_format_is_refused(folder: Path) -> None:
+    edit(folder, "PRAGMA user_version = 2")
+    with pytest.raises(IndexFolderError, match="has format 2, this twinbert reads up to 1: install a newer"):
+        Index.open(folder)
+    with pytest.raises(IndexFolderError, match="has format 2"):
+        change(Index.open(folder), {"a": "b"})
+
+
+def test_the_manifest_is_never_trusted(folder: Path) -> None:
+    (folder / "manifest.json").write_text("{")
+    with Index.open(folder) as index:
+        assert len(index) == 61
+        assert index.verify() == []
+        index.compact()
+    assert json.loads((folder / "manifest.json").read_text())["segment"]["generation"] == 2
+
+
+@pytest.fixture
+def open_to_all(folder: Path) -> Iterator[Path]:
+    """A copy of the index that everybody may read and nobody may write, beside nothing else."""
+    place = Path(tempfile.mkdtemp())
+    shutil.copytree(folder, place / "x", ignore=shutil.ignore_patterns("*-wal", "*-shm"))
+    place.chmod(0o755)
+    for path in (place / "x").rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    (place / "x").chmod(0o555)
+    yield place / "x"
+    for path in [place / "x", *(place / "x").rglob("*")]:
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+    shutil.rmtree(place)
+
+
+def test_a_read_only_folder_opens_and_answers(open_to_all: Path) -> None:
+    program = """
+import mmap, os, sys
+from twinbert.errors import IndexFolderError
+from twinbert.index import Index
+if os.getuid() == 0:
+    os.setuid(65534)
+with Index.open(sys.argv[1]) as index:
+    print(len(index), index.search(index.vectors([1]), 1).rows[0, 0], index.verify())
+    try:
+        index.compact()
+    except IndexFolderError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(open_to_all)], capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "61 1 []"
+    assert "cannot be written" in done.stdout.splitlines()[1]
+
+
+def test_damaged_vectors_are_never_sealed_into_the_next_generation(folder: Path) -> None:
+    path = folder / "segments" / "1" / "vectors.npy"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 0x10
+    path.write_bytes(data)
+    with Index.open(folder) as index:
+        with pytest.raises(IndexDamagedError, match=r"vectors\.npy does not match its checksum"):
+            index.compact()
+        assert index.info().generation == 1
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_a_rebuild_over_a_damaged_segment_asks_for_its_vectors_again(folder: Path, cut: int) -> None:
+    path = folder / "segments" / "1" / "vectors.npy"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 0x10
+    path.write_bytes(data[: len(data) - cut])
+    index = Index.create(folder, SCHEMA, overwrite=True)
+    with index.writer(replace=True) as writer:
+        writer.put(records(TEXTS))
+        assert encode_pending(writer) == len(TEXTS)
+        writer.commit()
+    assert contents(index) == TEXTS
+    assert answers(index, "text 3", 9) == expected(TEXTS, "text 3", 9)
+    assert index.verify() == []
+
+
+def test_creating_over_another_database_leaves_it_alone(tmp_path: Path) -> None:
+    edit(tmp_path, "CREATE TABLE mine (x)")
+    before = (tmp_path / "store.sqlite").read_bytes()
+    with pytest.raises(IndexNotFoundError, match="is not an index: build one in another folder"):
+        Index.create(tmp_path, SCHEMA, overwrite=True)
+    assert (tmp_path / "store.sqlite").read_bytes() == before

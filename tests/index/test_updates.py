@@ -1,0 +1,174 @@
+"""Any sequence of commands leaves the index as it leaves a dictionary, and searches agree with brute force."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, key, named, records, vectors
+from twinbert.index import AnnOptions, BuildOptions, Index
+
+NAMES = st.sampled_from([f"d{number}" for number in range(12)])
+TEXTS = st.sampled_from([f"text {number}" for number in range(5)])
+DOCUMENTS = st.dictionaries(NAMES, TEXTS, max_size=6)
+OPTIONS = [
+    BuildOptions(),
+    BuildOptions(tail_limit=3, tail_share=0.0),
+    BuildOptions(index_key="HNSW8", tail_limit=5, tail_share=0.0),
+]
+
+
+class IndexMachine(RuleBasedStateMachine):
+    """The index, a second one opened on the same folder, and the dictionary they must equal."""
+
+    @initialize(documents=DOCUMENTS, options=st.sampled_from(OPTIONS))
+    def start(self, documents: dict[str, str], options: BuildOptions) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.index = build(self.folder / "x", documents, options)
+        self.other = Index.open(self.folder / "x")
+        self.documents = dict(documents)
+
+    @rule(put=DOCUMENTS, delete=st.sets(NAMES, max_size=3))
+    def update(self, put: dict[str, str], delete: set[str]) -> None:
+        delete -= put.keys()
+        report = change(self.index, put, delete)
+        old = self.documents
+        assert report.added == len(put.keys() - old.keys())
+        assert report.unchanged == len(put.items() & old.items())
+        assert report.changed == len(put.keys() & old.keys()) - report.unchanged
+        assert (report.removed, report.missing) == (len(delete & old.keys()), len(delete - old.keys()))
+        self.documents = {name: text for name, text in (old | put).items() if name not in delete}
+        assert report.documents == len(self.documents)
+
+    @rule(documents=DOCUMENTS)
+    def replace(self, documents: dict[str, str]) -> None:
+        report = change(self.index, documents, replace=True)
+        assert report.removed == len(self.documents.keys() - documents.keys())
+        self.documents = dict(documents)
+
+    @rule(put=DOCUMENTS)
+    def give_up(self, put: dict[str, str]) -> None:
+        with self.index.writer(replace=bool(len(put) % 2)) as writer:
+            writer.put(records(put))
+            encode_pending(writer)
+
+    @rule()
+    def compact(self) -> None:
+        before = self.index.info().generation
+        assert self.index.compact() == before + 1
+        info = self.index.info()
+        assert (info.generation, info.fresh, info.dead) == (before + 1, 0, 0)
+        assert info.vectors == len(set(self.documents.values()))
+
+    @rule()
+    def reopen(self) -> None:
+        self.index.close()
+        self.index = Index.open(self.folder / "x")
+
+    @rule(query=TEXTS, k=st.integers(1, 14), exact=st.booleans())
+    def search(self, query: str, k: int, exact: bool) -> None:
+        found = self.index.search(vectors([query]), k, AnnOptions(exact=exact))
+        assert named(self.index, found) == expected(self.documents, query, k)
+        assert np.isneginf(found.scores[0][found.rows[0] < 0]).all()
+
+    @invariant()
+    def the_other_ranks_everything_alike(self) -> None:
+        for k in (2, 14):
+            assert answers(self.other, "text 0", k) == expected(self.documents, "text 0", k)
+
+    @invariant()
+    def same_contents(self) -> None:
+        assert contents(self.other) == self.documents
+        assert len(self.other) == len(self.documents)
+
+    @invariant()
+    @precondition(lambda self: bool(self.documents))
+    def every_vector_is_its_own(self) -> None:
+        stored = [hit for hit in self.index.get(list(self.documents)) if hit is not None]
+        assert np.array_equal(self.index.vectors([hit.row for hit in stored]), vectors([hit.payload for hit in stored]))
+
+    def teardown(self) -> None:
+        assert self.index.verify() == []
+        self.index.close()
+        self.other.close()
+        shutil.rmtree(self.folder)
+
+
+IndexMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=12, deadline=None)
+TestSequences = IndexMachine.TestCase
+
+
+def test_a_deleted_document_leaves_those_that_share_its_vector(tmp_path: Path) -> None:
+    documents = {"a": "same", "b": "same", "c": "same", "d": "other"}
+    with build(tmp_path / "x", documents) as index:
+        change(index, {"e": "same", "b": "other"}, delete=["c"])
+        now = {"a": "same", "b": "other", "d": "other", "e": "same"}
+        assert answers(index, "same", 9) == expected(now, "same", 9)
+        change(index, delete=["a", "e"])
+        assert answers(index, "same", 9) == expected({"b": "other", "d": "other"}, "same", 9)
+        assert index.info().vectors == 1
+
+
+def test_rows_are_never_reused(tmp_path: Path) -> None:
+    with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index:
+        seen = {hit.row for hit in index.get(["a", "b"]) if hit is not None}
+        for text in ("fig", "plum", "fig"):
+            change(index, {"b": text})
+            index.compact()
+            (hit,) = index.get(["b"])
+            assert hit is not None
+            assert hit.row > max(seen)
+            seen.add(hit.row)
+
+
+def test_rows_of_a_search_outlive_the_next_commit_and_compaction(tmp_path: Path) -> None:
+    with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index:
+        change(index, {"c": "plum"})
+        found = index.search(vectors(["plum"]), 3).rows[0]
+        names = [hit.id for hit in index.stored(found)]
+        with Index.open(tmp_path / "x") as other:
+            change(other, delete=["a", "c"])
+            other.compact()
+        assert [hit.id for hit in index.stored(found)] == names
+        assert index.vectors(found).shape == (3, 8)
+        assert answers(index, "plum", 3) == expected({"b": "pear"}, "plum", 3)
+        assert np.array_equal(index.vectors(found[:1]), vectors(["plum"]))
+
+
+def test_a_vector_dropped_by_compaction_is_asked_for_again(tmp_path: Path) -> None:
+    with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index:
+        change(index, delete=["b"])
+        with index.writer() as writer:
+            writer.put(records({"c": "pear"}))
+            assert writer.pending_count() == 0
+        index.compact()
+        with index.writer() as writer:
+            writer.put(records({"c": "pear"}))
+            assert list(writer.pending(8)) == [[(key("pear"), "pear")]]
+
+
+def test_a_large_tail_becomes_a_segment(tmp_path: Path) -> None:
+    documents = {f"d{number}": f"text {number}" for number in range(10)}
+    with build(tmp_path / "x", documents, BuildOptions(tail_limit=4, tail_share=0.0)) as index:
+        assert change(index, {f"e{number}": "new" for number in range(4)}).generation == 1
+        assert index.info().fresh == 4
+        assert change(index, {"f": "newer"}).generation == 2
+        assert (index.info().fresh, index.info().documents) == (0, 15)
+
+
+def test_many_dead_call_for_a_new_segment(tmp_path: Path) -> None:
+    documents = {f"d{number}": f"text {number % 7}" for number in range(2_000)}
+    with build(tmp_path / "x", documents) as index:
+        assert change(index, delete=list(documents)[:1_000]).generation == 1
+        assert index.info().dead == 1_000
+        assert change(index, delete=list(documents)[1_000:1_001]).generation == 2
+        assert (index.info().dead, len(index)) == (0, 999)
+
+
+def test_schema_is_kept(tmp_path: Path) -> None:
+    with build(tmp_path / "x", {"a": "apple"}) as index:
+        index.compact()
+        assert index.schema == SCHEMA
