@@ -1,0 +1,6 @@
+"""Text to vectors, and two vectors to a score; serving needs neither torch nor transformers."""
+
+from .folder import STARTER, ModelFolder
+from .serving.encoder import TwinEncoder
+
+__all__ = ["STARTER", "ModelFolder", "TwinEncoder"]

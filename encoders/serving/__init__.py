@@ -1,0 +1,1 @@
+"""What serving needs: tokenising, the ONNX towers, the crossings in NumPy."""

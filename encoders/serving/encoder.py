@@ -1,0 +1,125 @@
+"""The whole model at serving time: queries and documents to vectors, vectors to scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession
+
+from ...errors import ModelError
+from ..config import TwinConfig, read_config
+from ..folder import STARTER, ModelFolder, Precision, Side, locate, require_whole
+from .crossing import ResidualCrossing, read_crossing
+from .tower import OnnxTower, Tokenizer, load_session
+from .trigrams import TrigramTokenizer
+from .wordpiece import WordPieceTokenizer
+
+
+class TwinEncoder:
+    """A TwinBERT ready to serve, without torch. Make one with ``from_pretrained``.
+
+    source: what ``from_pretrained`` takes to load this model again.
+    space: fingerprint of the vector space that its documents live in.
+    dimension: length of a vector.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        config: TwinConfig,
+        towers: dict[Side, OnnxTower],
+        crossing: ResidualCrossing | None,
+    ) -> None:
+        self.source, self.config = source, config
+        self.space, self.dimension = config.space, config.tower.dimension
+        self._towers, self._crossing = towers, crossing
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path = STARTER,
+        *,
+        precision: Precision | None = None,
+        threads: int = 1,
+        revision: str | None = None,
+        cache_dir: Path | None = None,
+        local_files_only: bool = False,
+    ) -> TwinEncoder:
+        """Load the ``starter`` model, a folder, or a Hugging Face hub id (downloaded unless ``local_files_only``).
+
+        precision: ``int8`` where the folder has it, else ``fp32``, when None.
+        threads: batches of texts encoded at once; a single query always runs on its caller's thread.
+
+        Raises ModelError for a model that is not there, not whole, or newer than this package.
+        """
+        folder = locate(source, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
+        config = read_config(folder.config)
+        if not config.space:
+            raise ModelError(f"{folder.config} names no vector space: export the model with this package")
+        towers = _load_towers(folder, config, precision, threads)
+        crossing = None
+        if "head.safetensors" in config.files:
+            require_whole(folder.head, config.files["head.safetensors"])
+            crossing = read_crossing(folder.head, config.tower.dimension)
+        name = str(folder.root) if Path(source).is_dir() and str(source) != STARTER else str(source)
+        return cls(name, config, towers, crossing)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the model has a residual head; without one it serves the cosine alone."""
+        return self._crossing is not None
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode queries: ``(n, dimension)`` float32 unit rows."""
+        return self._towers["query"].encode(texts)
+
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode documents: ``(n, dimension)`` float32 unit rows, each independent of the others."""
+        return self._towers["document"].encode(texts)
+
+    def score(self, query: NDArray[np.float32], documents: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Score documents for a query from their vectors: the residual crossing's logits, or the cosine without a head.
+
+        query: ``(dimension,)`` and documents: ``(n, dimension)``, float32 unit rows. Gives ``(n,)`` float32.
+        """
+        if self._crossing is None:
+            cosines: NDArray[np.float32] = documents @ query
+            return cosines
+        return self._crossing.score(query, documents)
+
+
+def _load_towers(
+    folder: ModelFolder, config: TwinConfig, precision: Precision | None, threads: int
+) -> dict[Side, OnnxTower]:
+    lengths: dict[Side, int] = {"query": config.query_tokens, "document": config.document_tokens}
+    chosen = precision or _best_precision(folder, config)
+    sessions: dict[Path, InferenceSession] = {}
+    towers: dict[Side, OnnxTower] = {}
+    for side, longest in lengths.items():
+        path = folder.graph(side, chosen, shared=config.shared)
+        if path not in sessions:
+            require_whole(path, config.files.get(path.relative_to(folder.root).as_posix()))
+            sessions[path] = load_session(path, config.tower.dimension)
+        towers[side] = OnnxTower(sessions[path], _tokenizer(folder, config, longest), config.tower.dimension, threads)
+    return towers
+
+
+def _best_precision(folder: ModelFolder, config: TwinConfig) -> Precision:
+    has_int8 = folder.graph("query", "int8", shared=config.shared).exists()
+    return "int8" if has_int8 else "fp32"
+
+
+def _tokenizer(folder: ModelFolder, config: TwinConfig, longest: int) -> Tokenizer:
+    if config.tower.tokenizer == "trigrams":
+        return TrigramTokenizer(longest)
+    require_whole(folder.tokenizer, config.files.get("tokenizer.json"))
+    tokenizer = WordPieceTokenizer(folder.tokenizer, longest)
+    if tokenizer.vocab_size != config.tower.vocab_size:
+        raise ModelError(
+            f"{folder.tokenizer} has {tokenizer.vocab_size} tokens, config.json says {config.tower.vocab_size}: "
+            "copy the model folder again"
+        )
+    return tokenizer

@@ -1,0 +1,77 @@
+"""One tower on the CPU: texts to unit vectors by ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ...errors import ModelError
+from .batches import pad, token_budget
+from .trigrams import TrigramTokenizer
+from .wordpiece import WordPieceTokenizer
+
+BATCH_TOKENS = 1_024
+"""Tokens in one batch, padding included: bounds memory, and keeps the working set within the caches."""
+
+Tokenizer = TrigramTokenizer | WordPieceTokenizer
+
+
+class OnnxTower:
+    """A tower's graph beside the tokeniser of one side; both sides of a shared tower use one session.
+
+    session: made by ``load_session``. dimension: length of a vector. threads: batches encoded at once.
+    """
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, tokenizer: Tokenizer, dimension: int, threads: int
+    ) -> None:
+        self.tokenizer, self.dimension, self.threads = tokenizer, dimension, threads
+        self._session = session
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts: ``(n, dimension)`` float32 unit rows, in order, none dependent on its neighbours."""
+        ids = self.tokenizer.encode(texts)
+        lengths = np.array([len(row) for row in ids], dtype=np.int64)
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+
+        def fill(places: NDArray[np.int64]) -> None:
+            tokens, mask = pad([ids[place] for place in places])
+            vectors[places] = self._session.run(["vectors"], {"ids": tokens, "mask": mask})[0]
+
+        batches = list(token_budget(lengths, BATCH_TOKENS))
+        if self.threads == 1 or len(batches) < 2:
+            for places in batches:
+                fill(places)
+        else:
+            with ThreadPoolExecutor(self.threads) as pool:
+                list(pool.map(fill, reversed(batches)))
+        return vectors
+
+
+def load_session(path: Path, dimension: int) -> onnxruntime.InferenceSession:
+    """Load a tower's graph; each of its calls runs on the thread that makes it.
+
+    Raises ModelError, naming the file, when ONNX Runtime cannot load it or its vectors have another length.
+    """
+    try:
+        session = onnxruntime.InferenceSession(path, _options(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions share no base but this
+        raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
+    found = session.get_outputs()[0].shape[-1]
+    if found != dimension:
+        raise ModelError(f"{path} gives {found} dimensions, config.json says {dimension}: export the model again")
+    return session
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # the arena keeps the largest batch ever seen
+    options.log_severity_level = 3
+    return options

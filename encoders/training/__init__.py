@@ -1,0 +1,1 @@
+"""What training needs, torch and transformers among it; serving never imports this package."""

@@ -1,0 +1,89 @@
+"""A trained student to a model folder, and back for further training."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+
+from ...errors import ModelError
+from ..config import TwinConfig, read_config, write_config
+from ..folder import ModelFolder, Precision, Side, checksum, fingerprint
+from ..serving.crossing import ResidualCrossing, write_crossing
+from .export import export_tower
+from .student import Student
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+
+
+def save(student: Student, folder: ModelFolder, tokenizer: Path | None) -> None:
+    """Write the whole folder: weights, tokeniser, towers in both precisions, folded crossings, configuration.
+
+    tokenizer: the ``tokenizer.json`` that the student was trained with; None for trigrams.
+
+    Raises ModelError when there is something at the folder already.
+    """
+    if folder.root.exists() and any(folder.root.iterdir()):
+        raise ModelError(f"{folder.root} is not empty: name a new folder for the model")
+    folder.root.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in student.state_dict().items()}, folder.weights)
+    if tokenizer is not None:
+        shutil.copyfile(tokenizer, folder.tokenizer)
+    export(student, folder)
+
+
+def export(student: Student, folder: ModelFolder) -> None:
+    """Write what serving reads, then the configuration that names it all."""
+    config = student.towers.config
+    towers: dict[Side, torch.nn.Module] = {"query": student.towers.query, "document": student.towers.document}
+    for side in ("query",) if config.shared else towers:
+        for precision in PRECISIONS:
+            export_tower(towers[side], folder.graph(side, precision, shared=config.shared), precision)  # type: ignore[index, arg-type]
+    write_crossing(fold(student), folder.head)
+    space = space_of(student, folder)
+    write_config(dataclasses.replace(config, space=space, files=folder.checksums()), folder.config)
+
+
+def fold(student: Student) -> ResidualCrossing:
+    """Both crossings as serving has them."""
+    with torch.no_grad():
+        vector, bias = student.head.folded()
+        return ResidualCrossing(
+            scale=np.float32(student.cosine.scale.item()),
+            bias=np.float32(student.cosine.bias.item() + bias.item()),
+            vector=vector.numpy().astype(np.float32),
+        )
+
+
+def space_of(student: Student, folder: ModelFolder) -> str:
+    """Fingerprint of what shapes a document vector: its tower's shape and weights, its tokeniser, its length."""
+    config = student.towers.config
+    parts = [repr(config.tower).encode(), str(config.document_tokens).encode()]
+    if folder.tokenizer.exists():
+        parts.append(checksum(folder.tokenizer).encode())
+    for name, tensor in sorted(student.towers.document.state_dict().items()):
+        parts += [name.encode(), tensor.numpy().tobytes()]
+    return fingerprint(parts)
+
+
+def load(folder: ModelFolder) -> Student:
+    """Read a folder's fp32 weights for further training or export.
+
+    Raises ModelError when they are missing, damaged or of another shape than ``config.json`` says.
+    """
+    config: TwinConfig = read_config(folder.config)
+    student = Student(config)
+    try:
+        student.load_state_dict(load_file(folder.weights))
+    except FileNotFoundError:
+        raise ModelError(f"{folder.weights} is missing: this model was shipped without its fp32 weights") from None
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise ModelError(
+            f"{folder.weights}: not the weights of this config.json ({str(error).splitlines()[0]})"
+        ) from error
+    return student.eval()
