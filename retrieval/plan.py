@@ -1,0 +1,78 @@
+"""The way of documents into an index: read all, stage all, encode what is new, make it visible at once."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import msgspec
+
+from ..encoders import TwinEncoder
+from ..errors import DuplicateIdError, InvalidInputError
+from ..index import ChangeReport, Record, Writer
+from .checks import described
+from .payload import encoded_text, record_of
+from .records import Document
+
+Progress = Callable[[int, int], None]
+"""Told ``(done, total)`` in texts encoded: at the start, then after every batch; not at all when none is new."""
+
+ENCODE_ROWS = 256
+"""Texts encoded and stored durably at once: what a killed build loses at most."""
+
+
+def records_of(documents: Iterable[Document], space: str) -> Iterator[Record]:
+    """Turn documents into records as they come; raises InvalidInputError for what is no Document."""
+    for document in documents:
+        if not isinstance(document, Document):
+            raise InvalidInputError(f"documents must be Document records, not {described(document)}")
+        yield record_of(document, space)
+
+
+@contextmanager
+def read_whole(documents: Iterable[Document], space: str) -> Iterator[Iterator[Record]]:
+    """Read documents to the end into a temporary file, then give their records.
+
+    A build reads its corpus so before it makes a folder: a bad last row leaves nothing behind. Memory holds the ids.
+
+    Raises DuplicateIdError for an id that comes twice, and whatever reading the documents raises.
+    """
+    seen: set[str] = set()
+    with tempfile.TemporaryFile() as file:
+        for record in records_of(documents, space):
+            if record.id in seen:
+                raise DuplicateIdError(f"id {record.id!r} comes twice in one command: keep one of them")
+            seen.add(record.id)
+            file.write(msgspec.json.encode(record) + b"\n")
+        seen.clear()
+        file.seek(0)
+        yield _records_in(file)
+
+
+def carry_out(
+    writer: Writer, records: Iterable[Record], encoder: TwinEncoder, progress: Progress | None
+) -> ChangeReport:
+    """Put records, encode the texts whose vector is not in the store yet, and commit.
+
+    Each batch of vectors is durable once encoded: stopped in the middle, nothing is visible and a resumed build
+    goes on there.
+    """
+    writer.put(records)
+    total, done = writer.pending_count(), 0
+    if progress and total:
+        progress(done, total)
+    for batch in writer.pending(ENCODE_ROWS):
+        texts = [encoded_text(payload) for _, payload in batch]
+        writer.put_vectors([key for key, _ in batch], encoder.encode_documents(texts))
+        done += len(batch)
+        if progress:
+            progress(done, total)
+    return writer.commit()
+
+
+def _records_in(file: BinaryIO) -> Iterator[Record]:
+    decoder = msgspec.json.Decoder(Record)
+    for line in file:
+        yield decoder.decode(line)
