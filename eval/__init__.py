@@ -1,0 +1,28 @@
+"""Judges rankings: qrels and runs, measures, ANN recall against exact search, loss by stage, latency."""
+
+from .ann import k_recall
+from .evaluation import EvaluateOptions, evaluate
+from .latency import Latency
+from .measures import Judged, Measure, judge, parse_measures
+from .qrels import Qrels, read_qrels
+from .report import Evaluation, Stage
+from .runs import Run, read_run, run_lines, write_run
+
+__all__ = [
+    "EvaluateOptions",
+    "Evaluation",
+    "Judged",
+    "Latency",
+    "Measure",
+    "Qrels",
+    "Run",
+    "Stage",
+    "evaluate",
+    "judge",
+    "k_recall",
+    "parse_measures",
+    "read_qrels",
+    "read_run",
+    "run_lines",
+    "write_run",
+]
