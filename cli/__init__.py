@@ -1,0 +1,5 @@
+"""The ``twinbert`` command."""
+
+from .app import main
+
+__all__ = ["main"]

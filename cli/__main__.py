@@ -1,0 +1,5 @@
+"""``python -m twinbert.cli``."""
+
+from .app import main
+
+main()

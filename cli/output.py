@@ -1,0 +1,92 @@
+"""How results leave the program: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..retrieval import Hit
+from ..retrieval import Progress as Report
+
+console = Console(stderr=True)
+"""Messages and progress bars."""
+SNIPPET = 160
+"""Characters of a document's text in a table of hits."""
+
+
+def print_line(line: str) -> None:
+    """Write one line of data."""
+    sys.stdout.write(line + "\n")
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write one JSON value on one line."""
+    print_line(msgspec.json.encode(value).decode())
+
+
+def print_facts(facts: dict[str, Any], *, as_json: bool) -> None:
+    """Write names and values, aligned for people or as one JSON object."""
+    if as_json:
+        print_json(facts)
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        print_line(f"{name:<{width}}  {value:,}" if isinstance(value, int) else f"{name:<{width}}  {value}")
+
+
+def print_table(rows: Sequence[Sequence[str]], title: str | None = None) -> None:
+    """Write a table; the first row is its header, the first column is to the left."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for place, name in enumerate(rows[0]):
+        table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*row)
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def print_hits(query: str, hits: Sequence[Hit]) -> None:
+    """Write one query's hits for people to read."""
+    screen = Console(highlight=False)
+    screen.print(query, style="bold", markup=False)
+    for hit in hits:
+        text = " ".join(hit.text.split())
+        short = text if len(text) <= SNIPPET else text[: SNIPPET - 2].rsplit(" ", 1)[0] + " …"
+        screen.print(f"{hit.rank:>3}  {hit.score:7.3f}  {hit.id}", style="cyan", markup=False)
+        screen.print(f"{'':15}{short}", markup=False)
+    if not hits:
+        screen.print("  (no documents)")
+
+
+@contextmanager
+def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Report]:
+    """A bar with rate and time left on stderr, where that is a terminal and nobody asked for quiet."""
+    if quiet or not console.is_terminal:
+        yield _silent
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(label, total=None, rate="")
+
+        def report(done: int, total: int) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield report
+
+
+def _silent(done: int, total: int) -> None:
+    """Report nothing."""

@@ -1,0 +1,91 @@
+"""``twinbert search``: ask an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from ..errors import InvalidInputError
+from .options import IndexPath, ModelName
+from .output import print_hits, print_json, print_line
+
+if TYPE_CHECKING:
+    from ..retrieval import Query, Ranking
+
+
+class Format(str, Enum):
+    """How rankings are printed."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    TREC = "trec"
+
+
+def search(
+    index: IndexPath,
+    query: Annotated[Optional[list[str]], typer.Argument(metavar="[QUERY…]", help="Queries, quoted.")] = None,  # noqa: UP045
+    queries: Annotated[
+        Optional[str],  # noqa: UP045 - read at run time
+        typer.Option(metavar="FILE", help="JSONL of _id and text; - for standard input."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Hits a query.")] = 10,
+    depth: Annotated[
+        Optional[int],  # noqa: UP045 - read at run time
+        typer.Option(min=1, help="Candidates to rerank; by default 100, or k where that is more."),
+    ] = None,
+    rerank: Annotated[bool, typer.Option(help="Rerank by the residual crossing, or keep the cosine's order.")] = True,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare with every vector.")] = False,
+    model: ModelName = None,
+    output: Annotated[
+        Format, typer.Option("--format", help="table for people, jsonl or trec for programs.")
+    ] = Format.TABLE,
+) -> None:
+    """Answer queries with their best documents.
+
+    Example: twinbert search docs.index "restart a failed service" -k 5
+    """
+    from ..retrieval import Query, Retriever, SearchOptions, read_queries
+
+    asked = [Query(str(place), text) for place, text in enumerate(query or [], start=1)]
+    asked += read_queries(Path(queries) if queries != "-" else "-") if queries else []
+    if not asked:
+        raise InvalidInputError("no queries: write one, or name a file of them with --queries")
+    with Retriever.open(index, model) as retriever:
+        options = SearchOptions(depth=depth, rerank=rerank, exact=exact)
+        rankings = retriever.search_many(asked, k, options, payloads=output is not Format.TREC)
+    _print(asked, rankings, output)
+
+
+def _print(asked: Sequence[Query], rankings: Sequence[Ranking], output: Format) -> None:
+    if output is Format.TREC:
+        from ..eval import Run, run_lines
+
+        for line in run_lines(Run.from_rankings(rankings), tag="twinbert"):
+            print_line(line)
+        return
+    for query, ranking in zip(asked, rankings, strict=True):
+        if output is Format.JSONL:
+            print_json(as_object(query, ranking))
+        else:
+            print_hits(query.text, ranking.hits)
+
+
+def as_object(query: Query, ranking: Ranking) -> dict[str, Any]:
+    """One ranking as the JSON object of ``--format jsonl``; its keys are kept stable."""
+    hits = [
+        {
+            "id": hit.id,
+            "rank": hit.rank,
+            "score": hit.score,
+            "probability": hit.probability,
+            "title": hit.title,
+            "text": hit.text,
+            "metadata": dict(hit.metadata),
+        }
+        for hit in ranking.hits
+    ]
+    return {"query_id": query.id, "query": query.text, "hits": hits}
