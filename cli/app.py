@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from .. import __version__
 from ..errors import TwinBertError
 from . import demo_command, eval_command, index_commands, model_commands, search_command, train_commands
-from .output import console, print_line
+from .output import print_line
+from .usage import UsageError
 
+WRONG_USAGE = 2
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 plus the signal's number."""
 
@@ -52,13 +55,24 @@ def _root(
 def main() -> None:
     """Run the command line: exit status 0 done, 1 could not be done, 2 wrong usage, 130 interrupted."""
     try:
-        app()
-    except TwinBertError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        status = app(standalone_mode=False) or 0
+    except UsageError as error:
+        if message := error.format_message():  # none where a bare group has shown its help
+            command = error.ctx.command_path if error.ctx else "twinbert COMMAND"
+            _fail(f"{message} (see {command} --help)", WRONG_USAGE)
+        sys.exit(WRONG_USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("interrupted: nothing became visible; a build goes on with --resume", soft_wrap=True)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+    except (TwinBertError, OSError) as error:
+        _fail(str(error), 1)
+    if status == INTERRUPTED:  # typer itself turns Ctrl-C into this
+        _fail("interrupted: nothing became visible; a build goes on with --resume", INTERRUPTED)
+    sys.exit(status)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.exit(status)

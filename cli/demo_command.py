@@ -67,11 +67,15 @@ def _require_measures() -> None:
 
 def _build(docs: PythonDocs, folder: Path, *, quiet: bool) -> Retriever:
     from ..encoders import TwinEncoder
+    from ..index import BuildOptions
     from ..retrieval import Retriever
 
     encoder = TwinEncoder.from_pretrained(threads=usable_threads())
+    options = BuildOptions(
+        index_key="HNSW32"
+    )  # so few would be searched exactly, and the table show nothing of the ANN
     with progress_bar("encoding", quiet=quiet) as progress:
-        return Retriever.build(folder, docs.documents, encoder, progress=progress)
+        return Retriever.build(folder, docs.documents, encoder, options, progress=progress)
 
 
 def _ask_showcase(retriever: Retriever) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from ..errors import InvalidInputError
 from .options import AsJson, Corpora, IndexPath, ModelName, Quiet
-from .output import print_facts, print_json, print_line, progress_bar
+from .output import console, print_facts, print_json, print_line, progress_bar
 from .threads import usable_threads
+from .usage import UsageError
+
+if TYPE_CHECKING:
+    from ..retrieval import Document
 
 app = typer.Typer(help="Build, update and look after an index.", no_args_is_help=True)
 
@@ -26,7 +30,7 @@ def build(
     model: Annotated[str, typer.Option(metavar="MODEL", help="starter, a model folder or a hub id.")] = "starter",
     index_key: Annotated[
         Optional[str],  # noqa: UP045 - read at run time
-        typer.Option(metavar="KEY", help="Flat or HNSW<M>; by default Flat below 5,000 distinct texts, HNSW32 above."),
+        typer.Option(metavar="KEY", help="Flat or HNSW<M>; by default Flat below 10,000 distinct texts, HNSW32 above."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a build that was stopped.")] = False,
@@ -42,7 +46,7 @@ def build(
     from ..retrieval import Retriever, read_documents
 
     started = time.perf_counter()
-    documents, options = read_documents(corpus), BuildOptions(index_key=index_key)
+    documents, options = noting_blank(read_documents(corpus)), BuildOptions(index_key=index_key)
     encoder = TwinEncoder.from_pretrained(model, threads=usable_threads())
     with (
         progress_bar("encoding", quiet=quiet) as progress,
@@ -63,7 +67,7 @@ def upsert(
 
     started = time.perf_counter()
     with Retriever.open(index, model) as retriever, progress_bar("encoding", quiet=quiet) as progress:
-        report = retriever.upsert(read_documents(corpus), progress)
+        report = retriever.upsert(noting_blank(read_documents(corpus)), progress)
     _print_changes(report, started, as_json=as_json)
 
 
@@ -84,7 +88,7 @@ def delete(
 
     wanted = [*(ids or []), *(_read_ids(file) if file else [])]
     if not wanted:
-        raise InvalidInputError("no ids: name them, or a file of them with --ids")
+        raise UsageError("no ids: name them, or a file of them with --ids")
     with Index.open(index) as opened, opened.writer() as writer:
         writer.delete(wanted)
         report = writer.commit()
@@ -151,6 +155,20 @@ def compact(index: IndexPath, as_json: AsJson = False) -> None:
 
     with Index.open(index) as opened:
         print_facts({"generation": opened.compact()}, as_json=as_json)
+
+
+def noting_blank(documents: Iterable[Document]) -> Iterator[Document]:
+    """Pass documents on, and say at the end how many of them hold nothing to search for."""
+    blank: list[str] = []
+    for document in documents:
+        if not document.full_text:
+            blank.append(document.id)
+        yield document
+    if blank:
+        more = "" if len(blank) == 1 else f" and {len(blank) - 1} more"
+        console.print(
+            f"note: document {blank[0]!r}{more}: neither title nor text, kept but hard to find", soft_wrap=True
+        )
 
 
 def _read_ids(file: str) -> Iterator[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from ..errors import InvalidInputError
 from .options import IndexPath, ModelName
 from .output import print_hits, print_json, print_line
+from .usage import UsageError
 
 if TYPE_CHECKING:
     from ..retrieval import Query, Ranking
@@ -51,9 +50,9 @@ def search(
     from ..retrieval import Query, Retriever, SearchOptions, read_queries
 
     asked = [Query(str(place), text) for place, text in enumerate(query or [], start=1)]
-    asked += read_queries(Path(queries) if queries != "-" else "-") if queries else []
+    asked += read_queries(queries) if queries else []
     if not asked:
-        raise InvalidInputError("no queries: write one, or name a file of them with --queries")
+        raise UsageError("no query: write one, or name a file of them with --queries")
     with Retriever.open(index, model) as retriever:
         options = SearchOptions(depth=depth, rerank=rerank, exact=exact)
         rankings = retriever.search_many(asked, k, options, payloads=output is not Format.TREC)

@@ -11,7 +11,7 @@ from ..errors import MissingExtraError
 from .options import Quiet
 from .output import print_line, progress_bar
 
-app = typer.Typer(help='Train models; needs pip install "twinbert[train]".', no_args_is_help=True)
+app = typer.Typer(help='Train models; needs pip install "twinbert\\[train]".', no_args_is_help=True)
 
 
 @app.callback()

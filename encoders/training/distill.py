@@ -166,6 +166,7 @@ def arguments(recipe: Recipe, steps_an_epoch: int, work: Path) -> TrainingArgume
         label_names=["scores"],  # their presence is what makes the Trainer compute a loss in evaluation
         remove_unused_columns=False,
         seed=schedule.seed,
+        dataloader_pin_memory=torch.cuda.is_available(),
         report_to="none",
     )
 

@@ -16,17 +16,15 @@ OPSET = 20
 """First with a Gelu of its own."""
 
 
-def export_tower(tower: Tower, path: Path, precision: str = "fp32") -> None:
-    """Write one tower as an ONNX graph with inputs ``ids``, ``mask`` and output ``vectors``.
+def export_tower(tower: Tower, fp32: Path, int8: Path) -> None:
+    """Write one tower as two ONNX graphs with inputs ``ids``, ``mask`` and output ``vectors``.
 
-    precision: ``fp32``, or ``int8``: weights per column and activations per token in 8 bits, the token table in 4
-    (see ``quantize``).
+    int8: weights per column and activations per token in 8 bits, the token table in 4 (see ``quantize``).
     """
     model = to_onnx(tower)
-    if precision == "int8":
-        model = quantize(model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
+    for path, graph in ((fp32, model), (int8, quantize(model))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(graph, path)
 
 
 def to_onnx(tower: Tower) -> onnx.ModelProto:

@@ -17,6 +17,7 @@ from ..folder import ModelFolder, Precision, Side, checksum, fingerprint
 from ..serving.crossing import ResidualCrossing, write_crossing
 from .export import export_tower
 from .student import Student
+from .towers import Tower
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
@@ -40,10 +41,12 @@ def save(student: Student, folder: ModelFolder, tokenizer: Path | None) -> None:
 def export(student: Student, folder: ModelFolder) -> None:
     """Write what serving reads, then the configuration that names it all."""
     config = student.towers.config
-    towers: dict[Side, torch.nn.Module] = {"query": student.towers.query, "document": student.towers.document}
-    for side in ("query",) if config.shared else towers:
-        for precision in PRECISIONS:
-            export_tower(towers[side], folder.graph(side, precision, shared=config.shared), precision)  # type: ignore[index, arg-type]
+    towers: dict[Side, Tower] = {"query": student.towers.query}
+    if student.towers.separate is not None:
+        towers["document"] = student.towers.separate
+    for side, tower in towers.items():
+        fp32, int8 = (folder.graph(side, precision, shared=config.shared) for precision in PRECISIONS)
+        export_tower(tower, fp32, int8)
     write_crossing(fold(student), folder.head)
     space = space_of(student, folder)
     write_config(dataclasses.replace(config, space=space, files=folder.checksums()), folder.config)
