@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from twinbert import BuildOptions, Document, Query, Retriever, TwinBertError
 from twinbert.eval import Evaluation, Qrels, Run, evaluate, judge, parse_measures, read_qrels
-from twinbert.retrieval import read_queries
+from twinbert.retrieval import read_documents, read_queries
 
 MEASURES = ("R@100", "nDCG@10")
 KEPT = 100
@@ -41,20 +41,16 @@ class Collection:
     documents: list[Document]
     queries: list[Query]
     qrels: Qrels
-    blank: int
 
     @classmethod
     def read(cls, folder: str, split: str) -> Collection:
-        """Read ``FOLDER`` or ``FOLDER:SPLIT``; documents without title and text are left out and counted."""
+        """Read ``FOLDER`` or ``FOLDER:SPLIT``."""
         name, _, own = folder.partition(":")
         root = Path(name)
-        with (root / "corpus.jsonl").open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
-        full = [row for row in rows if f"{row.get('title', '')}{row['text']}".strip()]
-        documents = [Document(row["_id"], row["text"], row.get("title", "")) for row in full]
+        documents = list(read_documents([root / "corpus.jsonl"]))
         qrels = read_qrels(root / "qrels" / f"{own or split}.tsv")
         queries = [query for query in read_queries(root / "queries.jsonl") if query.id in qrels]
-        return cls(f"{root.name} {own or split}", documents, queries, qrels, len(rows) - len(full))
+        return cls(f"{root.name} {own or split}", documents, queries, qrels)
 
 
 def main() -> None:
@@ -90,7 +86,6 @@ def _row(collection: Collection, arguments: argparse.Namespace) -> dict[str, Any
     stages = {stage.name: dict(stage.measures) for stage in evaluation.stages}
     return {
         "collection": collection.name,
-        "left_out": collection.blank,
         "twinbert": evaluation.to_dict(),
         "build_seconds": seconds,
         "bm25": bm25,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..errors import MissingExtraError
 from .options import AsJson
-from .output import print_facts
+from .output import print_facts, print_line
 
-app = typer.Typer(help="Look at models.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Look at models."""
+app = typer.Typer(help="Look at models, and export them.", no_args_is_help=True)
 
 
 @app.command(epilog="Example: twinbert model info starter")
@@ -40,3 +37,22 @@ def info(
         "crossings": "cosine and residual" if encoder.has_head else "cosine",
     }
     print_facts(facts, as_json=as_json)
+
+
+@app.command(epilog="Example: twinbert model export my-model")
+def export(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model folder with its fp32 weights.", show_default=False)
+    ],
+) -> None:
+    """Write a model's ONNX graphs, crossings and checksums again from its fp32 weights and config.json."""
+    try:
+        from ..encoders.training.saving import export as write
+        from ..encoders.training.saving import load
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"exporting ({error.name})", "train") from error
+    from ..encoders import ModelFolder
+
+    folder = ModelFolder(model)
+    write(load(folder), folder)
+    print_line(str(folder.root))

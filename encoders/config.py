@@ -51,6 +51,7 @@ class TwinConfig:
     """A whole model: its tower shape, whether both sides share one, and how much of a text each side reads.
 
     query_tokens, document_tokens: texts are cut at this many tokens (words, for trigrams).
+    head_share: share of the trained residual head that is served; a head trained on few pairs ranks safest shrunk.
     space: fingerprint of what shapes a document vector; empty until the model is saved.
     files: checksum of every file that serving reads, by its path in the folder.
     """
@@ -59,6 +60,7 @@ class TwinConfig:
     shared: bool = True
     query_tokens: int = 16
     document_tokens: int = 32
+    head_share: float = 1.0
     space: str = ""
     files: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION

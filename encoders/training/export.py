@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def to_onnx(tower: Tower) -> onnx.ModelProto:
     per_word = (TRIGRAMS_PER_WORD,) if tower.config.tokenizer == "trigrams" else ()
     example = (torch.ones((2, 3, *per_word), dtype=torch.int64), torch.ones((2, 3)))
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=tower.config.max_tokens)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of torchvision, which nothing here uses
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
         program = torch.onnx.export(

@@ -53,9 +53,9 @@ def export(student: Student, folder: ModelFolder) -> None:
 
 
 def fold(student: Student) -> ResidualCrossing:
-    """Both crossings as serving has them."""
+    """Both crossings as serving has them: the cosine's logit plus the configured share of the head."""
     with torch.no_grad():
-        vector, bias = student.head.folded()
+        vector, bias = (part * student.towers.config.head_share for part in student.head.folded())
         return ResidualCrossing(
             scale=np.float32(student.cosine.scale.item()),
             bias=np.float32(student.cosine.bias.item() + bias.item()),

@@ -151,6 +151,7 @@ COMMANDS = [
     ["search"],
     ["eval"],
     ["model", "info"],
+    ["model", "export"],
     ["train", "distill"],
     *[["index", name] for name in ("build", "upsert", "delete", "get", "info", "verify", "compact")],
 ]

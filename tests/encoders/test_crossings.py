@@ -57,13 +57,14 @@ def test_training_starts_from_the_cosine() -> None:
     assert torch.equal(cosine, residual)
 
 
-def test_numpy_equals_torch_after_a_round_trip(tmp_path: Path) -> None:
-    student = Student(TwinConfig(tower=TRIGRAMS, query_tokens=8, document_tokens=12))
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_numpy_equals_torch_after_a_round_trip(share: float, tmp_path: Path) -> None:
+    student = Student(TwinConfig(tower=TRIGRAMS, query_tokens=8, document_tokens=12, head_share=share))
     student.head = trained_head(32)
     write_crossing(fold(student), tmp_path / "head.safetensors")
     served = read_crossing(tmp_path / "head.safetensors", 32)
     q, d = unit(3, 32, 1), unit(100, 32, 2)
-    expected = student.logits(q, d)[1].detach().numpy()
+    expected = (student.cosine(q, d) + share * student.head(q, d)).detach().numpy()
     found = np.stack([served.score(row, d.numpy()) for row in q.numpy()])
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-5)

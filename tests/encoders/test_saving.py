@@ -8,7 +8,8 @@ from tower_shapes import TRIGRAMS, WORDPIECE
 from twinbert import TwinEncoder
 from twinbert.encoders import ModelFolder
 from twinbert.encoders.config import TowerConfig, TwinConfig
-from twinbert.encoders.training.saving import load, save
+from twinbert.encoders.serving.crossing import read_crossing
+from twinbert.encoders.training.saving import export, load, save
 from twinbert.encoders.training.student import Student
 from twinbert.errors import ModelError
 
@@ -87,6 +88,19 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is not empty"):
         saved(tmp_path, TRIGRAMS)
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["notes.txt"]
+
+
+def test_exporting_again_changes_nothing_but_what_the_configuration_says(tmp_path: Path) -> None:
+    folder = saved(tmp_path, TRIGRAMS)
+    before = {
+        path: path.read_bytes() for path in (folder.config, folder.head, folder.graph("query", "int8", shared=True))
+    }
+    export(load(folder), folder)
+    assert {path: path.read_bytes() for path in before} == before
+    folder.config.write_text(folder.config.read_text().replace('"head_share": 1.0', '"head_share": 0.5'))
+    full = read_crossing(folder.head, 32)
+    export(load(folder), folder)
+    np.testing.assert_allclose(read_crossing(folder.head, 32).vector, full.vector / 2, rtol=1e-6)
 
 
 def test_a_model_without_a_head_serves_the_cosine(tmp_path: Path) -> None:

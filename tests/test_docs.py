@@ -1,0 +1,47 @@
+"""What the documents say is there, and runs."""
+
+import re
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import twinbert
+from twinbert.encoders.config import TowerConfig, TwinConfig
+from twinbert.encoders.training.recipe import Recipe
+
+ROOT = Path(twinbert.__file__).resolve().parent
+
+
+def blocks(path: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / path).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (program,) = blocks("README.md", "python")
+    names: dict[str, object] = {}
+    exec(compile(program, "README.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("svc ")
+    rankings = names["rankings"]
+    assert [hit.id for hit in rankings[0].hits] == ["svc"]  # type: ignore[index]
+
+
+def test_every_command_that_the_documents_name_exists(run_help) -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+    named = set(re.findall(r"twinbert ((?:index|model|train) [a-z]+|search|eval|demo)\b", text))
+    assert {"index build", "search", "eval"} <= named
+    assert {command for command in named if "Usage: " not in run_help(command.split())} == set()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="TOML is read by Python 3.11 and later")
+def test_the_recipe_s_documented_defaults_are_the_defaults() -> None:
+    (recipe,) = blocks("docs/training.md", "toml")
+    documented = msgspec.toml.decode(recipe.encode(), type=Recipe)
+    assert documented == Recipe(model=TwinConfig(tower=TowerConfig()), pairs=100_000)
+
+
+def test_links_inside_the_documents_lead_somewhere() -> None:
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
