@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -66,23 +66,29 @@ class ModelFolder:
         name = "tower" if shared else side
         return self.root / "onnx" / (f"{name}_int8.onnx" if precision == "int8" else f"{name}.onnx")
 
+    def name_of(self, path: Path) -> str:
+        """A file's path inside the folder, as ``config.json`` names it."""
+        return path.relative_to(self.root).as_posix()
+
     def checksums(self) -> dict[str, str]:
         """BLAKE2b of every file that serving reads, by its path inside the folder."""
         paths = [self.tokenizer, self.head, *sorted((self.root / "onnx").glob("*.onnx"))]
-        return {path.relative_to(self.root).as_posix(): checksum(path) for path in paths if path.exists()}
+        return {self.name_of(path): checksum(path) for path in paths if path.exists()}
+
+    def require_whole(self, path: Path, checksums: Mapping[str, str]) -> None:
+        """Raise ModelError unless the file is named by ``config.json``, is there, and is the one that it names."""
+        name = self.name_of(path)
+        if name not in checksums:
+            raise ModelError(f"{self.root} has no {name}: its config.json names {', '.join(sorted(checksums))}")
+        if not path.is_file():
+            raise ModelError(f"{path} is missing: copy the model folder whole, or export it again")
+        if checksum(path) != checksums[name]:
+            raise ModelError(f"{path} is not the file that this model's config.json names: copy the folder again")
 
 
 def checksum(path: Path) -> str:
     """BLAKE2b of a file, 32 hex digits."""
     return blake2b(path.read_bytes(), digest_size=16).hexdigest()
-
-
-def require_whole(path: Path, expected: str | None) -> None:
-    """Raise ModelError unless the file is there and is the one that ``config.json`` was written for."""
-    if not path.is_file():
-        raise ModelError(f"{path} is missing: copy the model folder whole, or export it again")
-    if expected is not None and checksum(path) != expected:
-        raise ModelError(f"{path} is not the file that this model's config.json names: copy the folder again")
 
 
 def fingerprint(parts: Iterable[bytes]) -> str:

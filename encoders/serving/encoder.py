@@ -11,7 +11,7 @@ from onnxruntime import InferenceSession
 
 from ...errors import ModelError
 from ..config import TwinConfig, read_config
-from ..folder import STARTER, ModelFolder, Precision, Side, locate, require_whole
+from ..folder import STARTER, ModelFolder, Precision, Side, locate
 from .crossing import ResidualCrossing, read_crossing
 from .tower import OnnxTower, Tokenizer, load_session
 from .trigrams import TrigramTokenizer
@@ -62,7 +62,7 @@ class TwinEncoder:
         towers = _load_towers(folder, config, precision, threads)
         crossing = None
         if "head.safetensors" in config.files:
-            require_whole(folder.head, config.files["head.safetensors"])
+            folder.require_whole(folder.head, config.files)
             crossing = read_crossing(folder.head, config.tower.dimension)
         name = str(folder.root) if Path(source).is_dir() and str(source) != STARTER else str(source)
         return cls(name, config, towers, crossing)
@@ -101,21 +101,20 @@ def _load_towers(
     for side, longest in lengths.items():
         path = folder.graph(side, chosen, shared=config.shared)
         if path not in sessions:
-            require_whole(path, config.files.get(path.relative_to(folder.root).as_posix()))
+            folder.require_whole(path, config.files)
             sessions[path] = load_session(path, config.tower.dimension)
         towers[side] = OnnxTower(sessions[path], _tokenizer(folder, config, longest), config.tower.dimension, threads)
     return towers
 
 
 def _best_precision(folder: ModelFolder, config: TwinConfig) -> Precision:
-    has_int8 = folder.graph("query", "int8", shared=config.shared).exists()
-    return "int8" if has_int8 else "fp32"
+    return "int8" if folder.name_of(folder.graph("query", "int8", shared=config.shared)) in config.files else "fp32"
 
 
 def _tokenizer(folder: ModelFolder, config: TwinConfig, longest: int) -> Tokenizer:
     if config.tower.tokenizer == "trigrams":
         return TrigramTokenizer(longest)
-    require_whole(folder.tokenizer, config.files.get("tokenizer.json"))
+    folder.require_whole(folder.tokenizer, config.files)
     tokenizer = WordPieceTokenizer(folder.tokenizer, longest)
     if tokenizer.vocab_size != config.tower.vocab_size:
         raise ModelError(

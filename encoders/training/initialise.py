@@ -2,7 +2,7 @@
 
 The token table starts from a joint principal-component analysis of what each token means alone (the teacher's vector
 of the one-token text), of how the teacher's own input represents it, and of how rare it is; linear maps fitted by
-ridge regression lead from the table back to each. Minutes of training are saved that way (docs/starter-model.md).
+ridge regression lead from the table back to each. Minutes of training are saved that way (docs/decisions/0005).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def layer_weights(bert: Any) -> dict[str, Tensor]:  # noqa: ANN401 - transformer
 def token_facts(teacher: BiEncoderTeacher, texts: EncodedTexts) -> TokenFacts:
     """Ask the teacher about every token alone, and count the tokens of ``texts``."""
     vocab = teacher.model.config.vocab_size
-    start, end = teacher.tokenizer.cls_token_id, teacher.tokenizer.sep_token_id
+    start, end = teacher.tokenizer.encode([""])[0].tolist()
     alone = []
     for tokens in torch.split(torch.arange(vocab), 1024):
         ids = torch.stack([torch.full_like(tokens, start), tokens, torch.full_like(tokens, end)], dim=1)

@@ -15,9 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
 from ...errors import ModelError
+from ..folder import fingerprint
+from ..serving.batches import pad, token_budget
+from ..serving.wordpiece import WordPieceTokenizer
 
 PART_TEXTS = 8_192
 """Texts in one cached part: what a killed run can lose."""
@@ -35,10 +38,11 @@ class BiEncoderTeacher:
 
     def __init__(self, source: Path, longest: int = 256) -> None:
         _require_mean_pooling(source)
-        self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+        self.tokenizer = WordPieceTokenizer(source / "tokenizer.json", longest)
         self.model = AutoModel.from_pretrained(source, local_files_only=True).eval()
         self.source, self.longest = source, longest
-        self.fingerprint = blake2b((source / "model.safetensors").read_bytes(), digest_size=16).hexdigest()
+        weights, vocabulary = ((source / name).read_bytes() for name in ("model.safetensors", "tokenizer.json"))
+        self.fingerprint = fingerprint([weights, vocabulary, str(longest).encode()])
 
     @property
     def dimension(self) -> int:
@@ -47,31 +51,22 @@ class BiEncoderTeacher:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float16]:
         """Encode texts: ``(n, dimension)`` float16, unit rows, in the order of ``texts``."""
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        ids = self.tokenizer.encode(texts)
+        lengths = np.array([len(row) for row in ids], dtype=np.int64)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float16)
-        start = 0
-        while start < len(order):
-            rows = order[start : start + max(1, BATCH_TOKENS // self._tokens_at(texts, order, start))]
-            vectors[rows] = self._embed_batch([texts[i] for i in rows])
-            start += len(rows)
-        return vectors
-
-    def _tokens_at(self, texts: Sequence[str], order: Sequence[int], start: int) -> int:
-        ahead = order[min(start + 63, len(order) - 1)]
-        return min(self.longest, 8 + len(texts[ahead]) // 3)
-
-    def _embed_batch(self, texts: list[str]) -> NDArray[np.float16]:
-        inputs = self.tokenizer(texts, padding=True, truncation=True, max_length=self.longest, return_tensors="pt")
-        with torch.inference_mode():
-            states = self.model(**inputs).last_hidden_state
-            mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
-            vectors: NDArray[np.float16] = normalize((states * mask).sum(1) / mask.sum(1)).half().numpy()
+        for places in token_budget(lengths, BATCH_TOKENS):
+            tokens, mask = (torch.from_numpy(array) for array in pad([ids[place] for place in places]))
+            with torch.inference_mode():
+                states = self.model(input_ids=tokens, attention_mask=mask).last_hidden_state
+                means = (states * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
+            vectors[places] = normalize(means).numpy()
         return vectors
 
 
 def _require_mean_pooling(source: Path) -> None:
     pooling = source / "1_Pooling" / "config.json"
-    if not pooling.is_file() or not (source / "model.safetensors").is_file():
+    needed = (pooling, source / "model.safetensors", source / "tokenizer.json")
+    if not all(path.is_file() for path in needed):
         raise ModelError(
             f"{source} is not a sentence-transformers folder: name one with model.safetensors and 1_Pooling"
         )

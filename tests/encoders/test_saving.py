@@ -7,7 +7,7 @@ import torch
 from tower_shapes import TRIGRAMS, WORDPIECE
 from twinbert import TwinEncoder
 from twinbert.encoders import ModelFolder
-from twinbert.encoders.config import TowerConfig, TwinConfig
+from twinbert.encoders.config import TowerConfig, TwinConfig, read_config, write_config
 from twinbert.encoders.serving.crossing import read_crossing
 from twinbert.encoders.training.saving import export, load, save
 from twinbert.encoders.training.student import Student
@@ -71,6 +71,17 @@ def test_every_file_that_serving_reads_is_held_to_its_checksum(tmp_path: Path, v
     TwinEncoder.from_pretrained(folder.root)
 
 
+def test_a_file_that_the_configuration_does_not_name_is_not_served(tmp_path: Path) -> None:
+    folder = saved(tmp_path, TRIGRAMS)
+    config = read_config(folder.config)
+    files = {name: value for name, value in config.files.items() if "int8" not in name}
+    write_config(dataclasses.replace(config, files=files), folder.config)
+    with pytest.raises(ModelError, match="has no onnx/tower_int8.onnx"):
+        TwinEncoder.from_pretrained(folder.root, precision="int8")
+    fp32 = TwinEncoder.from_pretrained(folder.root, precision="fp32").encode_queries(TEXTS)
+    np.testing.assert_array_equal(TwinEncoder.from_pretrained(folder.root).encode_queries(TEXTS), fp32)
+
+
 def test_weights_of_another_shape_or_none_are_refused(tmp_path: Path) -> None:
     folder = saved(tmp_path, TRIGRAMS)
     config = folder.config.read_text()
@@ -104,8 +115,6 @@ def test_exporting_again_changes_nothing_but_what_the_configuration_says(tmp_pat
 
 
 def test_a_model_without_a_head_serves_the_cosine(tmp_path: Path) -> None:
-    from twinbert.encoders.config import read_config, write_config
-
     folder = saved(tmp_path, TRIGRAMS)
     config = read_config(folder.config)
     files = {name: value for name, value in config.files.items() if name != "head.safetensors"}
