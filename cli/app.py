@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib.metadata import version
@@ -21,7 +22,6 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="twinbert",
-    help="Two-stage text retrieval: a two-tower BERT, a FAISS index with live updates, a rerank from cached vectors.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -49,11 +49,12 @@ def _root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show versions and leave.")
     ] = False,
 ) -> None:
-    pass
+    """Two-stage text retrieval: a two-tower BERT, a FAISS index with live updates, a rerank from cached vectors."""
 
 
 def main() -> None:
     """Run the command line: exit status 0 done, 1 could not be done, 2 wrong usage, 130 interrupted."""
+    _write_utf_8()
     try:
         status = app(standalone_mode=False) or 0
     except UsageError as error:
@@ -68,9 +69,17 @@ def main() -> None:
         sys.exit(1)
     except (TwinBertError, OSError) as error:
         _fail(str(error), 1)
+    except MemoryError:
+        _fail("out of memory: ask for less at once, or give the process more", 1)
     if status == INTERRUPTED:  # typer itself turns Ctrl-C into this
-        _fail("interrupted: nothing became visible; a build goes on with --resume", INTERRUPTED)
+        _fail("interrupted: only what was reported done is stored; a stopped build goes on with --resume", INTERRUPTED)
     sys.exit(status)
+
+
+def _write_utf_8() -> None:
+    """Data is UTF-8, whatever the locale would have."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _fail(message: str, status: int) -> NoReturn:

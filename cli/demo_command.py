@@ -14,13 +14,14 @@ import typer
 from ..errors import MissingExtraError
 from .eval_command import print_evaluation
 from .options import AsJson, Quiet
-from .output import console, print_hits, print_json, print_line, progress_bar
+from .output import console, note, print_hits, print_json, print_line, progress_bar
 from .threads import usable_threads
 
 if TYPE_CHECKING:
     from ..eval import Evaluation
     from ..retrieval import Retriever
     from .demo.corpus import PythonDocs
+    from .demo.questions import JudgedQuestions
 
 HITS = 3
 """Hits shown a question."""
@@ -113,7 +114,19 @@ def _judge(retriever: Retriever, docs: PythonDocs) -> Evaluation:
     from .demo.questions import judged_questions
 
     judged = judged_questions({document.id for document in docs.documents})
+    for line in shortfalls(docs, judged):
+        note(line)
     return evaluate(retriever, judged.queries, Qrels(judged.qrels))
+
+
+def shortfalls(docs: PythonDocs, judged: JudgedQuestions) -> list[str]:
+    """What this Python lacks of the demo's material, a line each; none as a rule."""
+    lines = []
+    if docs.skipped:
+        lines.append(f"files that could not be read or parsed: {', '.join(docs.skipped)}")
+    if judged.left_out:
+        lines.append(f"questions left out, this Python having no answer to them: {judged.left_out}")
+    return lines
 
 
 def _figures(retriever: Retriever, found: Evaluation, started: float) -> dict[str, Any]:
@@ -126,7 +139,7 @@ def _figures(retriever: Retriever, found: Evaluation, started: float) -> dict[st
 
 
 def _say(text: str) -> None:
-    console.print(text, style="green", markup=False, highlight=False)
+    console.print(text, style="green")
 
 
 def _title(text: str) -> None:

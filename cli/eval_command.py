@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from .options import AsJson, IndexPath, ModelName
-from .output import console, print_json, print_table
+from .output import note, print_json, print_table
 
 if TYPE_CHECKING:
     from ..eval import Evaluation
@@ -63,5 +63,5 @@ def print_evaluation(found: Evaluation) -> None:
     print_table(
         [("latency of a query", "ms"), *((name, f"{getattr(latency, name):.2f}") for name in ("p50", "p95", "p99"))]
     )
-    for note in found.notes():
-        console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
+    for line in found.notes():
+        note(line)

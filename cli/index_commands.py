@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, TwinBertError
 from .options import AsJson, Corpora, IndexPath, ModelName, Quiet
-from .output import console, print_facts, print_json, print_line, progress_bar
+from .output import note, print_facts, print_json, print_line, progress_bar
 from .threads import usable_threads
 from .usage import UsageError
 
 if TYPE_CHECKING:
+    from ..index import ChangeReport, Index
     from ..retrieval import Document
 
 app = typer.Typer(help="Build, update and look after an index.", no_args_is_help=True)
@@ -66,8 +67,10 @@ def upsert(
     from ..retrieval import Retriever, read_documents
 
     started = time.perf_counter()
-    with Retriever.open(index, model) as retriever, progress_bar("encoding", quiet=quiet) as progress:
-        report = retriever.upsert(noting_blank(read_documents(corpus)), progress)
+    with Retriever.open(index, model, threads=usable_threads()) as retriever:
+        with progress_bar("encoding", quiet=quiet) as progress:
+            report = retriever.upsert(noting_blank(read_documents(corpus)), progress)
+        report = _tidied(retriever.index, report)
     _print_changes(report, started, as_json=as_json)
 
 
@@ -85,13 +88,16 @@ def delete(
 ) -> None:
     """Delete documents by id, all at once; ids that are not there are counted as missing."""
     from ..index import Index
+    from ..retrieval import read_ids
 
-    wanted = [*(ids or []), *(_read_ids(file) if file else [])]
+    wanted = [*(ids or []), *(read_ids(file) if file else [])]
     if not wanted:
         raise UsageError("no ids: name them, or a file of them with --ids")
-    with Index.open(index) as opened, opened.writer() as writer:
-        writer.delete(wanted)
-        report = writer.commit()
+    with Index.open(index) as opened:
+        with opened.writer() as writer:
+            writer.delete(wanted)
+            report = writer.commit()
+        _tidied(opened, report)
     print_facts({"removed": report.removed, "missing": report.missing}, as_json=as_json)
 
 
@@ -122,8 +128,6 @@ def get(
 @app.command(epilog="Example: twinbert index info docs.index --json")
 def info(index: IndexPath, as_json: AsJson = False) -> None:
     """Show what an index holds."""
-    from dataclasses import asdict
-
     from ..index import Index
 
     with Index.open(index) as opened:
@@ -166,18 +170,19 @@ def noting_blank(documents: Iterable[Document]) -> Iterator[Document]:
         yield document
     if blank:
         more = "" if len(blank) == 1 else f" and {len(blank) - 1} more"
-        console.print(
-            f"note: document {blank[0]!r}{more}: neither title nor text, kept but hard to find", soft_wrap=True
-        )
+        note(f"note: document {blank[0]!r}{more}: neither title nor text, kept but hard to find")
 
 
-def _read_ids(file: str) -> Iterator[str]:
-    lines: Iterable[str]
+def _tidied(index: Index, report: ChangeReport) -> ChangeReport:
+    """Compact an index that a change left worn, and give the change's report with the generation after it.
+
+    The change is stored by then: where compacting fails, a note says so and the command has succeeded.
+    """
     try:
-        lines = typer.get_text_stream("stdin") if file == "-" else Path(file).read_text(encoding="utf-8").splitlines()
-        yield from (line.rstrip("\r\n") for line in lines if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"cannot be read ({error}): name a UTF-8 file with one id a line", path=file) from error
+        return replace(report, generation=index.compact()) if index.is_worn else report
+    except TwinBertError as error:
+        note(f"note: the change is stored, but the index could not be compacted: {error}")
+        return report
 
 
 def _print_changes(report: Any, started: float, *, as_json: bool) -> None:  # noqa: ANN401

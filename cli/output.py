@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,10 +16,12 @@ from rich.table import Table
 from ..retrieval import Hit
 from ..retrieval import Progress as Report
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, highlight=False, emoji=False)
 """Messages and progress bars."""
-SNIPPET = 160
-"""Characters of a document's text in a table of hits."""
+SNIPPET_LINES = 2
+"""Lines of a document's text below a hit."""
+INDENT = 14
+"""Columns that a hit's rank and score take."""
 
 
 def print_line(line: str) -> None:
@@ -48,20 +51,29 @@ def print_table(rows: Sequence[Sequence[str]], title: str | None = None) -> None
         table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
     for row in rows[1:]:
         table.add_row(*row)
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    _screen(soft_wrap=not sys.stdout.isatty()).print(table)
 
 
 def print_hits(query: str, hits: Sequence[Hit]) -> None:
     """Write one query's hits for people to read."""
-    screen = Console(highlight=False)
-    screen.print(query, style="bold", markup=False)
+    screen = _screen()
+    screen.print(query, style="bold")
     for hit in hits:
-        text = " ".join(hit.text.split())
-        short = text if len(text) <= SNIPPET else text[: SNIPPET - 2].rsplit(" ", 1)[0] + " …"
-        screen.print(f"{hit.rank:>3}  {hit.score:7.3f}  {hit.id}", style="cyan", markup=False)
-        screen.print(f"{'':15}{short}", markup=False)
+        screen.print(f"{hit.rank:>3}  {hit.score:7.3f}  {hit.id}", style="cyan")
+        for line in snippet(hit.text, screen.width - INDENT):
+            screen.print(f"{'':{INDENT}}{line}")
     if not hits:
         screen.print("  (no documents)")
+
+
+def note(text: str) -> None:
+    """Write a line on stderr that nobody must heed."""
+    console.print(text, style="dim", soft_wrap=True)
+
+
+def snippet(text: str, width: int) -> list[str]:
+    """The first lines of a text, each at most ``width`` characters, with an ellipsis where more follows."""
+    return textwrap.wrap(text, max(width, 20), max_lines=SNIPPET_LINES, placeholder=" …")
 
 
 @contextmanager
@@ -86,6 +98,11 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Report]:
             bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
 
         yield report
+
+
+def _screen(*, soft_wrap: bool = False) -> Console:
+    """Standard output that prints ids and texts as they are: nothing in them is markup or an emoji's name."""
+    return Console(soft_wrap=soft_wrap, markup=False, highlight=False, emoji=False)
 
 
 def _silent(done: int, total: int) -> None:

@@ -49,6 +49,8 @@ def search(
     """
     from ..retrieval import Query, Retriever, SearchOptions, read_queries
 
+    if query and queries:
+        raise UsageError("queries on the command line and in a file: give one or the other")
     asked = [Query(str(place), text) for place, text in enumerate(query or [], start=1)]
     asked += read_queries(queries) if queries else []
     if not asked:

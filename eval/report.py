@@ -63,6 +63,8 @@ class Evaluation:
             "latency_ms": {"p50": self.latency.p50, "p95": self.latency.p95, "p99": self.latency.p99},
             "queries": self.queries,
             "judged_queries": self.judged_queries,
+            "unasked_queries": self.unasked_queries,
+            "missing_documents": self.missing_documents,
             "documents": self.documents,
             "index_key": self.index_key,
             "depth": self.depth,

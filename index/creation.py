@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from ..errors import IndexExistsError, IndexFolderError, IndexUnfinishedError
-from .layout import Layout
+from .layout import Layout, make_folder
 from .lock import WriterLock
 from .store import Build, begin_build, current_commit, faults_named, open_writer, pending_build
 
@@ -27,7 +27,7 @@ def begin(layout: Layout, build: Build, *, overwrite: bool, resume: bool) -> Non
     Raises IndexExistsError or IndexUnfinishedError when something is there and neither was said,
     IndexExistsError for a folder of other things, IndexFolderError when it cannot be made.
     """
-    _make_folder(layout.folder)
+    _take_folder(layout.folder)
     with WriterLock(layout.lock):
         connection = open_writer(layout)
         try:
@@ -41,14 +41,19 @@ def begin(layout: Layout, build: Build, *, overwrite: bool, resume: bool) -> Non
             connection.close()
 
 
-def _make_folder(folder: Path) -> None:
+def _take_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        foreign = not Layout(folder).store.exists() and any(path.name != "LOCK" for path in folder.iterdir())
+        make_folder(folder)
+        foreign = not Layout(folder).store.exists() and any(_is_foreign(path.name) for path in folder.iterdir())
     except OSError as error:
         raise IndexFolderError(f"{folder} cannot be made a folder ({error.strerror}): choose another place") from error
     if foreign:
         raise IndexExistsError(f"{folder} holds other files and no index: choose an empty folder")
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a file says that a folder is somebody's: hidden ones (``.DS_Store``, ``.gitkeep``) do not."""
+    return name != "LOCK" and not name.startswith(".")
 
 
 def _check_free(connection: apsw.Connection, folder: Path, overwrite: bool, resume: bool) -> None:

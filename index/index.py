@@ -10,9 +10,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InvalidInputError
+from ..errors import IndexFolderError, InvalidInputError
 from .creation import begin
 from .layout import Layout
+from .maintenance import is_worn
 from .options import AnnOptions, BuildOptions, IndexSchema
 from .reader import Reader
 from .records import Candidates, IndexInfo, Problem, Stored
@@ -110,32 +111,38 @@ class Index:
         """
         if k < 1:
             raise InvalidInputError(f"k must be at least 1, not {k}")
-        snapshot = self._reader.current()
-        queries = check_vectors(vectors, snapshot.commit.schema.dimension)
-        return search(snapshot, queries, k, options or AnnOptions(), self._ids_of)
+        while True:
+            snapshot = self._reader.current()
+            queries = check_vectors(vectors, snapshot.commit.schema.dimension)
+            try:
+                return search(snapshot, queries, k, options or AnnOptions(), self._ids_of)
+            except IndexFolderError:
+                # Others may have compacted twice meanwhile and forgotten the ids of dead rows: the newest has its own.
+                if self._reader.current() is snapshot:
+                    raise
 
     def vectors(self, rows: ArrayLike) -> NDArray[np.float32]:
         """Vectors of rows that a search gave, ``(n,)`` int64: ``(n, dimension)`` float32 unit rows.
 
-        Raises InvalidInputError for a row that is not there (any more).
+        Rows stay readable over two compactions. Raises IndexFolderError for a row that is not there (any more).
         """
         wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
         for snapshot in self._reader.recent():
             positions = snapshot.positions_of_rows(wanted)
             if (positions >= 0).all():
                 return snapshot.gather(positions)
-        raise InvalidInputError(f"row {wanted[positions < 0][0]} is not in the index: search again")
+        raise _lost(int(wanted[positions < 0][0]))
 
     def stored(self, rows: ArrayLike) -> list[Stored]:
         """Id and payload of rows that a search gave, ``(n,)`` int64, in their order, by one query.
 
-        Raises InvalidInputError for a row that is not there (any more).
+        Rows stay readable over two compactions. Raises IndexFolderError for a row that is not there (any more).
         """
         wanted = np.asarray(rows, dtype=np.int64).reshape(-1).tolist()
         found = {stored.row: stored for stored in self._stored(_BY_ROW, wanted)}
         lacking = [row for row in wanted if row not in found]
         if lacking:
-            raise InvalidInputError(f"row {lacking[0]} is not in the index: search again")
+            raise _lost(lacking[0])
         return [found[row] for row in wanted]
 
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
@@ -175,6 +182,11 @@ class Index:
             bytes=self._layout.size(),
         )
 
+    @property
+    def is_worn(self) -> bool:
+        """Whether ``compact`` is due: by its options too much is fresh, or too many documents have died."""
+        return is_worn(self._reader.current())
+
     def verify(self) -> list[Problem]:
         """Every fault found in the store and in the segment's files; empty when all is sound."""
         return self._reader.problems()
@@ -189,7 +201,7 @@ class Index:
             return writer.commit(compact=True).generation
 
     def close(self) -> None:
-        """Let go of the store; searching again raises apsw.ConnectionClosedError."""
+        """Let go of the store; reading from it again raises InvalidInputError."""
         self._reader.close()
 
     def __enter__(self) -> Index:
@@ -201,8 +213,12 @@ class Index:
         self.close()
 
     def _ids_of(self, rows: list[int]) -> dict[int, str]:
-        return {stored.row: stored.id for stored in self._stored(_BY_ROW, rows)}
+        return {stored.row: stored.id for stored in self.stored(rows)}
 
     def _stored(self, query: str, wanted: list[int] | list[str]) -> Iterator[Stored]:
         for row, document_id, payload in self._reader.ask(query, json.dumps(wanted)):
             yield Stored(row, document_id, payload)
+
+
+def _lost(row: int) -> IndexFolderError:
+    return IndexFolderError(f"row {row} is not in the index any more: search again")

@@ -38,6 +38,11 @@ class Layout:
         return self.folder / "store.sqlite"
 
     @property
+    def log(self) -> Path:
+        """SQLite's write-ahead log."""
+        return self.folder / "store.sqlite-wal"
+
+    @property
     def segments(self) -> Path:
         """The folder of generations."""
         return self.folder / "segments"
@@ -51,9 +56,21 @@ class Layout:
         """The folder of one generation."""
         return self.segments / str(generation)
 
+    def log_size(self) -> int:
+        """Bytes of the write-ahead log, 0 without one."""
+        return _size(self.log)
+
     def size(self) -> int:
         """Bytes of all files of the index; files that vanish meanwhile count as nothing."""
         return sum(_size(path) for path in self.folder.rglob("*"))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, each durably; one that is there is left as it is."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
 
 
 def publish_folder(target: Path, fill: Callable[[Path], None]) -> None:
@@ -62,7 +79,7 @@ def publish_folder(target: Path, fill: Callable[[Path], None]) -> None:
     ``fill`` writes files into a temporary sibling; they and the folder are synced, the folder is renamed, and
     the parent is synced.
     """
-    _make_folder(target.parent)
+    make_folder(target.parent)
     temporary = target.with_name(f"{target.name}.tmp")
     remove_folder(temporary)
     temporary.mkdir()
@@ -108,21 +125,24 @@ def checksum(path: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """Push a file or a folder to the disk itself (macOS needs F_FULLFSYNC for that)."""
+    """Push a file or a folder to the disk itself (macOS needs F_FULLFSYNC for that, where the volume knows it)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        if hasattr(fcntl, "F_FULLFSYNC"):
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-        else:
+        if not _full_sync(descriptor):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _make_folder(path: Path) -> None:
-    if not path.is_dir():
-        path.mkdir()
-        sync(path.parent)
+def _full_sync(descriptor: int) -> bool:
+    command = getattr(fcntl, "F_FULLFSYNC", None)
+    if command is None:
+        return False
+    try:
+        fcntl.fcntl(descriptor, command)
+    except OSError:
+        return False
+    return True
 
 
 def _size(path: Path) -> int:

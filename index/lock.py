@@ -9,9 +9,6 @@ from types import TracebackType
 
 from ..errors import IndexFolderError, IndexLockedError
 
-_held: set[int] = set()
-"""Descriptors of the locks that this process holds."""
-
 
 class WriterLock:
     """A context in which no other process, and no other writer of this process, writes to the index.
@@ -33,26 +30,41 @@ class WriterLock:
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        except OSError as error:
             os.close(descriptor)
-            raise IndexLockedError(
-                f"{self._path.parent} is being written by another process: try again later"
-            ) from error
+            raise self._refusal(error) from error
         self._descriptor = descriptor
-        _held.add(descriptor)
+        _held.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _held.discard(self._descriptor)
-        os.close(self._descriptor)
+        _held.discard(self)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _refusal(self, error: OSError) -> IndexFolderError:
+        folder = self._path.parent
+        if isinstance(error, BlockingIOError):
+            return IndexLockedError(f"{folder} is being written by another process: try again later")
+        return IndexFolderError(
+            f"{folder} cannot be locked ({error.strerror}): keep the index on a file system with locks"
+        )
+
+
+_held: set[WriterLock] = set()
+"""The locks that this process holds."""
 
 
 def _forget_in_child() -> None:
     # flock belongs to the open file, which a forked child shares: it would keep the lock of a dead parent.
-    for descriptor in _held:
-        os.close(descriptor)
+    for lock in _held:
+        lock._let_go()
     _held.clear()
 
 

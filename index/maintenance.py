@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import apsw
 import msgspec
+import numpy as np
 
 from .layout import Layout, keep_only_segment, publish_text
-from .options import BuildOptions
 from .segment import SegmentDescription
+from .snapshot import Snapshot
 from .store import FORMAT, Commit, encode
 
 _LEAST_DEAD = 1_000
-"""Fewer dead than this never call for a new segment."""
+"""So many dead or fewer never call for a new segment."""
 
 
-def is_worn(connection: apsw.Connection, segment: SegmentDescription, options: BuildOptions) -> bool:
+def is_worn(snapshot: Snapshot) -> bool:
     """Whether the tail has outgrown the options, or too many of the segment's documents have died."""
-    tail = connection.execute("SELECT count(*) FROM documents WHERE row > ?", (segment.last_row,)).get
-    if tail > max(options.tail_limit, options.tail_share * segment.documents):
+    options, documents = snapshot.commit.options, snapshot.segment.description.documents
+    if len(snapshot.tail.rows) > max(options.tail_limit, options.tail_share * documents):
         return True
-    dead = connection.execute(
-        "SELECT count(*) FROM documents WHERE died > ? AND row <= ?", (segment.commit, segment.last_row)
-    ).get
-    return bool(dead > max(_LEAST_DEAD, options.dead_share * segment.documents))
+    dead = int(np.count_nonzero(snapshot.dead_slots))
+    return dead > max(_LEAST_DEAD, options.dead_share * documents)
 
 
 def tidy(connection: apsw.Connection, layout: Layout, commit: Commit, segment: SegmentDescription) -> None:

@@ -36,12 +36,12 @@ class BuildOptions:
     """How an index is built and kept; stored with it.
 
     index_key: ``"Flat"`` (exact) or ``"HNSW<M>"`` with M links a node, 4 to 128; None chooses ``Flat`` below
-        ``flat_below`` distinct vectors and ``HNSW32`` from there on.
+        ``flat_below`` vectors (one for each distinct text) and ``HNSW32`` from there on.
     ef_construction: HNSW candidates examined while a vector is linked.
     ef_search: HNSW candidates examined by a search that asks for nothing else.
-    tail_limit: fresh documents that may wait for the next segment; a commit past it compacts.
+    tail_limit: fresh documents that may wait for the next segment; with more, ``Index.is_worn``.
     tail_share: the same as a share of the segment's documents; the larger of the two counts.
-    dead_share: share of the segment's vectors that may be dead before a commit compacts.
+    dead_share: share of the segment's documents that may have died before ``Index.is_worn``; up to 1,000 always may.
 
     Raises InvalidInputError for a value out of range.
     """
@@ -65,11 +65,11 @@ class BuildOptions:
         if self.index_key not in (None, "Flat"):
             links(self.index_key)
 
-    def family(self, distinct_vectors: int) -> str:
-        """The index key to use for this many distinct vectors."""
+    def family(self, vectors: int) -> str:
+        """The index key to use for this many vectors."""
         if self.index_key is not None:
             return self.index_key
-        return "Flat" if distinct_vectors < self.flat_below else AUTOMATIC_GRAPH
+        return "Flat" if vectors < self.flat_below else AUTOMATIC_GRAPH
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,20 @@ from ..errors import IndexDamagedError, IndexFolderError, InvalidInputError
 from .graph import Graph
 from .layout import Layout, checksum, publish_folder
 from .options import BuildOptions
-from .segment import ANN, BY_ROW, DTYPE, NUMBERS, ROWS, STARTS, VECTORS, FileSeal, Segment, SegmentDescription
+from .segment import (
+    ANN,
+    BY_ROW,
+    DTYPE,
+    MEMBERS,
+    NODES,
+    NUMBERS,
+    ROWS,
+    STARTS,
+    VECTORS,
+    FileSeal,
+    Segment,
+    SegmentDescription,
+)
 from .store import Commit, encode, pending_build
 
 _FORGET_MOVED = "DELETE FROM fresh WHERE vector IN (SELECT vector FROM documents WHERE died IS NULL)"
@@ -33,8 +46,8 @@ def publish(
     """Write generation ``commit.generation`` and make it current when the surrounding transaction ends.
 
     previous: the segment that is current now, from which vectors are copied; all others come from the store.
-    Documents that died before ``previous`` was published are forgotten; vectors that nothing uses any more,
-    too.
+    Documents that died before the generation before ``previous`` was published are forgotten, so that readers keep
+    the rows they were given over two publications; vectors that nothing uses any more, too.
 
     Raises InvalidInputError when an HNSW graph does not find its own vectors again, IndexFolderError when
     the files cannot be written.
@@ -51,7 +64,7 @@ def publish(
         raise IndexFolderError(f"{folder} cannot be written ({error.strerror}): free space and try again") from error
     connection.execute("DELETE FROM segments")
     connection.execute("INSERT INTO segments VALUES (?, ?)", (commit.generation, encode(described[0])))
-    _forget(connection, -1 if previous is None else previous.description.commit)
+    _forget(connection, -1 if previous is None else previous.description.before)
     return described[0]
 
 
@@ -69,16 +82,18 @@ def _write(connection: apsw.Connection, folder: Path, commit: Commit, previous: 
     shape = (len(numbers), commit.schema.dimension)
     _write_vectors(folder / VECTORS, shape, _vector_blocks(connection, numbers, shape[1], previous))
     index_key = commit.options.family(len(numbers))
-    if index_key != "Flat" and len(numbers):
-        _write_graph(folder, index_key, commit.options)
+    graphed = index_key != "Flat" and len(numbers) > 0
+    nodes = _write_graph(folder, index_key, commit.options) if graphed else 0
     return SegmentDescription(
         generation=commit.generation,
         commit=commit.number,
+        before=-1 if previous is None else previous.description.commit,
         last_row=int(
             connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'documents'").get
         ),
         documents=len(rows),
         vectors=len(numbers),
+        nodes=nodes,
         dimension=shape[1],
         dtype=DTYPE,
         index_key=index_key,
@@ -129,9 +144,13 @@ def _write_vectors(path: Path, shape: tuple[int, int], blocks: Iterator[NDArray[
             file.write(block.data)
 
 
-def _write_graph(folder: Path, index_key: str, options: BuildOptions) -> None:
+def _write_graph(folder: Path, index_key: str, options: BuildOptions) -> int:
     vectors: NDArray[np.float32] = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-    Graph.build(vectors, index_key, options).save(folder / ANN)
+    graph = Graph.build(vectors, index_key, options)
+    graph.save(folder / ANN)
+    np.save(folder / MEMBERS, graph.twins.members)
+    np.save(folder / NODES, graph.twins.starts)
+    return len(graph.twins)
 
 
 def _forget(connection: apsw.Connection, died_by: int) -> None:

@@ -28,11 +28,11 @@ def search(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: An
     """The ``k`` best live documents for each query.
 
     queries: ``(n_queries, dim)`` float32 unit rows.
-    ids_of: gives the ids of rows; asked only about documents with equal scores.
+    ids_of: gives the ids of all the rows it is asked about, or raises; asked only about documents with equal scores.
 
-    Scores are inner products summed in float64 and rounded to float32, wherever a vector is stored: an answer
-    does not change when a document moves from the tail into a segment, or with other queries in the same
-    call.
+    Scores are inner products summed in float64 and rounded to float32, wherever a vector is stored: a document's
+    score does not change when it moves from the tail into a segment, or with other queries in the same call.
+    Neither does an exact answer; what a graph finds depends on the graph.
     """
     size = len(snapshot.segment.vectors)
     inside = _search_segment(snapshot, queries, k, options)
@@ -52,14 +52,13 @@ def _search_segment(
 ) -> list[NDArray[np.int64]]:
     vectors, graph = snapshot.segment.vectors, snapshot.segment.graph
     alive = None if snapshot.all_alive else snapshot.alive[: len(vectors)]
-    living = len(vectors) if alive is None else int(np.count_nonzero(alive))
     wanted = k + _SPARE
-    if graph is None or options.exact or wanted > living * _EXACT_SHARE:
+    if graph is None or options.exact or wanted > np.count_nonzero(snapshot.alive_nodes) * _EXACT_SHARE:
         return search_exact(queries, vectors, k, alive)
     ef_search = options.ef_search or max(snapshot.commit.options.ef_search, _EF_PER_WANTED * wanted)
-    positions, scores = graph.search(queries, wanted, ef_search, alive)
-    short = (positions[:, -1] < 0) | (scores[:, k - 1] - scores[:, -1] <= _TIE)
-    found = list(positions)
+    nodes, scores = graph.search(queries, wanted, ef_search, None if alive is None else snapshot.alive_nodes)
+    short = (nodes[:, -1] < 0) | (scores[:, k - 1] - scores[:, -1] <= _TIE)
+    found = [graph.twins.positions(row) for row in nodes]
     for place in np.flatnonzero(short):
         found[place] = search_exact(queries[place : place + 1], vectors, k, alive)[0]
     return found

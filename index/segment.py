@@ -6,7 +6,8 @@ of their vector and ordered by id, descending, within it::
     vectors.npy   (n, dim) float32 unit rows      starts.npy   (n + 1,) int64: the slots of position p are
     numbers.npy   (n,) int64, ascending                        starts[p] to starts[p + 1]
     rows.npy      (m,) int64: row of each slot    by_row.npy   (m,) int64: slots in ascending order of row
-    ann.faiss     HNSW over vectors.npy, where the family asks for it
+    ann.faiss     HNSW over the distinct ones of vectors.npy, where the family asks for it, with the two files of
+                  ``twins``
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from numpy.typing import NDArray
 from ..errors import IndexDamagedError
 from .graph import Graph
 from .layout import checksum
+from .twins import Twins
 
 VECTORS, NUMBERS, ROWS, STARTS, BY_ROW = "vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy"
-ANN = "ann.faiss"
+ANN, MEMBERS, NODES = "ann.faiss", "members.npy", "nodes.npy"
 DTYPE = "<f4"
 """The one type of stored vectors so far; a segment notes its own."""
 
@@ -42,14 +44,17 @@ class FileSeal:
 class SegmentDescription:
     """What a segment holds; kept in the store, which readers trust, and copied into manifest.json.
 
-    commit: number of the commit that published it. last_row: highest row number given out by then.
+    commit: number of the commit that published it. before: that of the generation before it, -1 without one.
+    last_row: highest row number given out by then. nodes: of its graph, 0 without one.
     """
 
     generation: int
     commit: int
+    before: int
     last_row: int
     documents: int
     vectors: int
+    nodes: int
     dimension: int
     dtype: str
     index_key: str
@@ -84,7 +89,7 @@ class Segment:
             rows=_mapped(folder / ROWS, np.int64, (m,)),
             starts=_mapped(folder / STARTS, np.int64, (n + 1,)),
             by_row=_mapped(folder / BY_ROW, np.int64, (m,)),
-            graph=Graph.load(folder / ANN, vectors) if ANN in description.files else None,
+            graph=_open_graph(folder, description) if ANN in description.files else None,
         )
 
     def check_seals(self, folder: Path) -> None:
@@ -105,6 +110,15 @@ class Segment:
     def positions_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of each vector number, -1 where the segment does not hold it; ``(n,)`` int64 both."""
         return _lookup(self.numbers, numbers)
+
+
+def _open_graph(folder: Path, description: SegmentDescription) -> Graph:
+    members = _mapped(folder / MEMBERS, np.int64, (description.vectors,))
+    starts = _mapped(folder / NODES, np.int64, (description.nodes + 1,))
+    twins = Twins(members, starts)
+    if not twins.sound():
+        raise IndexDamagedError(f"{folder / MEMBERS} or {NODES} is damaged: restore it or build the index again")
+    return Graph.load(folder / ANN, twins, description.dimension)
 
 
 def check_size(path: Path, seal: FileSeal) -> None:

@@ -40,6 +40,8 @@ class Snapshot:
     dead_slots: ``(m,)`` True for documents of the segment that have died.
     alive: ``(n + f,)`` True for vectors that a live document uses; ``all_alive`` when the segment's are all
         so.
+    alive_nodes: ``(g,)`` True for nodes of the segment's graph that stand for such a vector; empty without a
+        graph.
     """
 
     commit: Commit
@@ -48,6 +50,7 @@ class Snapshot:
     dead_slots: NDArray[np.bool_]
     alive: NDArray[np.bool_]
     all_alive: bool
+    alive_nodes: NDArray[np.bool_]
 
     def gather(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """Vectors at ``(n,)`` positions: ``(n, dim)`` float32."""
@@ -120,7 +123,8 @@ def _assemble(connection: apsw.Connection, commit: Commit, segment: Segment) -> 
     counts -= np.bincount(dying, minlength=len(counts))
     counts += np.bincount(tail.live_positions, minlength=len(counts))
     alive = counts > 0
-    return Snapshot(commit, segment, tail, dead_slots, alive, all_alive=bool(alive[:size].all()))
+    nodes = np.empty(0, dtype=np.bool_) if segment.graph is None else segment.graph.twins.alive(alive[:size])
+    return Snapshot(commit, segment, tail, dead_slots, alive, bool(alive[:size].all()), nodes)
 
 
 def _dead_slots(connection: apsw.Connection, segment: Segment) -> NDArray[np.bool_]:

@@ -17,16 +17,18 @@ CREATE TEMP TABLE staged (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key BL
     payload TEXT) STRICT;
 CREATE TEMP TABLE todo (n INTEGER PRIMARY KEY, staged INTEGER NOT NULL) STRICT;
 """
-_PENDING = """
-FROM temp.staged WHERE key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = staged.key)
-"""
+_PENDING = "FROM temp.staged WHERE key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {known} WHERE key = staged.key)"
 
 
 class Staging:
-    """The documents to put and the ids to delete (those without a key) of one command, an id at most once."""
+    """The documents to put and the ids to delete (those without a key) of one command, an id at most once.
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    again: vectors that only the segment holds count as missing.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, again: bool) -> None:
         self._connection = connection
+        self._pending = _PENDING.format(known="vectors JOIN fresh USING (vector)" if again else "vectors")
         connection.execute(_TABLES)
 
     def put(self, records: Iterable[Record]) -> None:
@@ -49,14 +51,14 @@ class Staging:
 
     def pending_count(self) -> int:
         """Distinct vector keys that the store has no vector for."""
-        return int(self._connection.execute(f"SELECT count(DISTINCT key) {_PENDING}").get)
+        return int(self._connection.execute(f"SELECT count(DISTINCT key) {self._pending}").get)
 
     def pending(self, batch_rows: int) -> Iterator[list[tuple[bytes, str]]]:
         """Each such key once with the payload of one of its documents, shortest payload first, in batches."""
         self._connection.execute("DELETE FROM temp.todo")
         # A list made beforehand: the caller stores vectors while it iterates, which changes what is pending.
         self._connection.execute(
-            f"INSERT INTO temp.todo (staged) SELECT min(n) {_PENDING} "
+            f"INSERT INTO temp.todo (staged) SELECT min(n) {self._pending} "
             "GROUP BY key ORDER BY min(length(payload)), min(n)"
         )
         last = 0

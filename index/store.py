@@ -8,12 +8,10 @@ read-only.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import quote
 
 import apsw
 import msgspec
@@ -25,7 +23,7 @@ from .options import BuildOptions, IndexSchema
 FORMAT = 1
 """Version of the folder's format, kept in SQLite's user_version."""
 _APPLICATION = int.from_bytes(b"twin", "big")
-_BUSY_MS = 5_000
+BUSY_MS = 5_000
 _Kind = TypeVar("_Kind")
 
 _TABLES = """
@@ -65,7 +63,7 @@ class Build:
 
 @contextmanager
 def faults_named(layout: Layout) -> Iterator[None]:
-    """Turn SQLite's errors about the file into IndexDamagedError or IndexFolderError that say what to do."""
+    """Turn SQLite's errors into IndexDamagedError or IndexFolderError that say what to do."""
     try:
         yield
     except (apsw.CorruptError, apsw.NotADBError) as error:
@@ -76,37 +74,40 @@ def faults_named(layout: Layout) -> Iterator[None]:
         raise IndexFolderError(
             f"{layout.store}: {error}: check the disk's space and the folder's permissions"
         ) from error
-
-
-def open_reader(layout: Layout) -> apsw.Connection:
-    """A read-only connection to an index's store, checked to be one that this version reads.
-
-    Raises IndexNotFoundError, IndexDamagedError, or IndexFolderError for a newer format.
-    """
-    if not layout.store.is_file():
-        raise IndexNotFoundError(f"{layout.folder} is not an index: build one there first")
-    with faults_named(layout):
-        connection = _connect_to_read(layout)
-        _check_format(connection, layout)
-    return connection
+    except apsw.Error as error:
+        raise IndexFolderError(f"{layout.store} cannot be used now ({error}): try again") from error
 
 
 def open_writer(layout: Layout) -> apsw.Connection:
     """The connection that writes, creating the store where it is missing. Only for the holder of LOCK."""
     with faults_named(layout):
         connection = apsw.Connection(str(layout.store))
-        connection.set_busy_timeout(_BUSY_MS)
-        blank = connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
-        if blank:
-            connection.pragma("auto_vacuum", "incremental")
-        else:
-            _check_format(connection, layout)
-        connection.pragma("journal_mode", "wal")
-        for name, value in (("synchronous", "full"), ("fullfsync", 1), ("checkpoint_fullfsync", 1)):
-            connection.pragma(name, value)
-        if blank:
-            _create_tables(connection)
+        try:
+            _prepare(connection, layout)
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+def checkpoint(connection: apsw.Connection) -> None:
+    """Move the log into the store as far as readers let it, without waiting for them; the rest comes next time."""
+    connection.set_busy_timeout(0)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.set_busy_timeout(BUSY_MS)
+
+
+def check_format(connection: apsw.Connection, layout: Layout) -> None:
+    """Raise IndexNotFoundError for another program's database, IndexFolderError for a newer format."""
+    application, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if application != _APPLICATION:
+        raise IndexNotFoundError(f"{layout.folder} is not an index: build one in another folder")
+    if version > FORMAT:
+        raise IndexFolderError(
+            f"{layout.folder} has format {version}, this twinbert reads up to {FORMAT}: install a newer one"
+        )
 
 
 def current_commit(connection: apsw.Connection) -> Commit | None:
@@ -164,25 +165,18 @@ def _decode(text: str, kind: type[_Kind]) -> _Kind:
         raise IndexDamagedError(f"the store holds a {kind.__name__} that cannot be read: restore the index") from error
 
 
-def _connect_to_read(layout: Layout) -> apsw.Connection:
-    address = f"file:{quote(str(layout.store.absolute()))}?mode=ro"
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    connection = apsw.Connection(address, flags=flags)
-    connection.set_busy_timeout(_BUSY_MS)
-    try:
-        connection.pragma("user_version")
-    except (apsw.CantOpenError, apsw.ReadOnlyError):
-        connection.close()
-        if os.access(layout.folder, os.W_OK) or _has_unread_log(layout):
-            raise
-        # SQLite reads a WAL database in a folder it cannot write only when told that nothing will change.
-        connection = apsw.Connection(f"{address}&immutable=1", flags=flags)
-    return connection
-
-
-def _has_unread_log(layout: Layout) -> bool:
-    log = layout.store.with_name(f"{layout.store.name}-wal")
-    return log.exists() and log.stat().st_size > 0
+def _prepare(connection: apsw.Connection, layout: Layout) -> None:
+    connection.set_busy_timeout(BUSY_MS)
+    blank = connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+    if blank:
+        connection.pragma("auto_vacuum", "incremental")
+    else:
+        check_format(connection, layout)
+    connection.pragma("journal_mode", "wal")
+    for name, value in (("synchronous", "full"), ("fullfsync", 1), ("checkpoint_fullfsync", 1)):
+        connection.pragma(name, value)
+    if blank:
+        _create_tables(connection)
 
 
 def _create_tables(connection: apsw.Connection) -> None:
@@ -190,13 +184,3 @@ def _create_tables(connection: apsw.Connection) -> None:
         connection.execute(_TABLES)
         connection.pragma("application_id", _APPLICATION)
         connection.pragma("user_version", FORMAT)
-
-
-def _check_format(connection: apsw.Connection, layout: Layout) -> None:
-    application, version = connection.pragma("application_id"), connection.pragma("user_version")
-    if application != _APPLICATION:
-        raise IndexNotFoundError(f"{layout.folder} is not an index: build one in another folder")
-    if version > FORMAT:
-        raise IndexFolderError(
-            f"{layout.folder} has format {version}, this twinbert reads up to {FORMAT}: install a newer one"
-        )

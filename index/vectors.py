@@ -30,12 +30,17 @@ def check_vectors(matrix: NDArray[np.float32], dimension: int) -> NDArray[np.flo
     return np.ascontiguousarray(matrix, dtype="<f4")
 
 
-def store_vector(connection: apsw.Connection, key: bytes, data: bytes) -> None:
-    """Keep ``data`` (little-endian float32) under ``key`` unless that key has a vector already."""
+def store_vector(connection: apsw.Connection, key: bytes, data: bytes, *, again: bool) -> None:
+    """Keep ``data`` (little-endian float32) under ``key`` unless that key has a vector already.
+
+    again: a vector that only the segment holds counts as none.
+    """
     connection.execute("INSERT OR IGNORE INTO vectors (key) VALUES (?)", (key,))
-    if connection.changes():
-        number = connection.last_insert_rowid()
-        connection.execute("INSERT INTO fresh VALUES (?, ?, ?)", (number, data, vector_hash(data)))
+    if connection.changes() or again:
+        connection.execute(
+            "INSERT OR IGNORE INTO fresh SELECT vector, ?, ? FROM vectors WHERE key = ?",
+            (data, vector_hash(data), key),
+        )
 
 
 def forget_moved_vectors(connection: apsw.Connection) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from types import TracebackType
 
+import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IndexDamagedError, IndexFolderError, IndexUnfinishedError, InvalidInputError
+from ..errors import IndexDamagedError, IndexUnfinishedError, InvalidInputError
 from .changes import apply_staged
 from .layout import Layout, keep_only_segment
 from .lock import WriterLock
-from .maintenance import is_worn, tidy
+from .maintenance import tidy
 from .publish import publish
 from .records import KEY_BYTES, ChangeReport, Record
 from .segment import Segment, SegmentDescription
 from .snapshot import load_segment
 from .staging import Staging
-from .store import Build, Commit, add_commit, current_commit, faults_named, open_writer, pending_build
+from .store import Build, Commit, add_commit, checkpoint, current_commit, faults_named, open_writer, pending_build
 from .vectors import check_vectors, forget_moved_vectors, store_vector
+
+_log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -38,23 +43,21 @@ class Writer:
         self._replace = replace
         self._lock = WriterLock(layout.lock)
         self._committed = False
+        self._stack = ExitStack()
 
     def __enter__(self) -> Writer:
-        self._lock.__enter__()
-        try:
-            self._connection = open_writer(self._layout)
+        with ExitStack() as stack:
+            stack.enter_context(self._lock)
+            self._connection = stack.enter_context(closing(open_writer(self._layout)))
             with faults_named(self._layout):
                 self._begin()
-        except BaseException:
-            self._lock.__exit__(None, None, None)
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()
-        self._lock.__exit__(kind, error, trace)
+        self._stack.close()
 
     def put(self, records: Iterable[Record]) -> None:
         """Stage documents to add or replace: all of them or, when one is refused, none.
@@ -89,7 +92,7 @@ class Writer:
         self._check_open()
         if batch_rows < 1:
             raise InvalidInputError(f"batch_rows must be at least 1, not {batch_rows}")
-        return self._staging.pending(batch_rows)
+        return self._pending(batch_rows)
 
     def put_vectors(self, keys: Sequence[bytes], matrix: NDArray[np.float32]) -> None:
         """Store vectors durably: on return they survive a kill. A key that is known keeps its vector.
@@ -104,27 +107,30 @@ class Writer:
             raise InvalidInputError(f"{len(vectors)} vectors need as many keys of {KEY_BYTES} bytes, not {len(keys)}")
         with faults_named(self._layout), self._connection:
             for key, vector in zip(keys, vectors, strict=True):
-                store_vector(self._connection, key, vector.tobytes())
+                store_vector(self._connection, key, vector.tobytes(), again=self._rebuilding)
 
     def commit(self, *, compact: bool = False) -> ChangeReport:
         """Make the whole command visible, durably, in one transaction; a writer commits once.
 
-        A build, and a commit that leaves too large a tail or too many dead, also publishes a new segment.
+        A build also publishes a new segment; other commits leave that to ``Index.compact``, which is due when
+        ``Index.is_worn``.
 
         compact: publish one in any case.
 
         Raises InvalidInputError when a staged document has no vector or the graph fails its self-recall; the
-        index is then as it was.
+        index is then as it was. Once this returns the change is durable: tidying up that fails afterwards is logged
+        as a warning, and left to the next writer.
         """
         self._check_open()
         self._committed = True
-        with faults_named(self._layout):
-            with self._connection:
-                report, published = self._apply(compact)
-            if published is not None:
-                self._tidy(*published)
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with faults_named(self._layout), self._connection:
+            report, published = self._apply(compact)
+        self._tidy(published)
         return report
+
+    def _pending(self, batch_rows: int) -> Iterator[list[tuple[bytes, str]]]:
+        with faults_named(self._layout):
+            yield from self._staging.pending(batch_rows)
 
     def _begin(self) -> None:
         self._current = current_commit(self._connection)
@@ -138,7 +144,8 @@ class Writer:
         else:
             raise IndexUnfinishedError(f"{self._layout.folder} holds no index: create one there first")
         self._segment = None if self._current is None else self._open_segment(build)
-        self._staging = Staging(self._connection)
+        self._rebuilding = self._current is not None and self._segment is None
+        self._staging = Staging(self._connection, again=self._rebuilding)
 
     def _open_segment(self, build: Build | None) -> Segment | None:
         """The current segment; None when it is damaged and being rebuilt, so that its vectors are asked for again."""
@@ -149,7 +156,6 @@ class Writer:
         except IndexDamagedError:
             if not self._replace or build is None:
                 raise
-            forget_moved_vectors(self._connection)
             return None
         return segment
 
@@ -159,8 +165,10 @@ class Writer:
     def _apply(self, compact: bool) -> tuple[ChangeReport, tuple[Commit, SegmentDescription] | None]:
         number = 1 if self._current is None else self._current.number + 1
         generation = 0 if self._current is None else self._current.generation
+        if self._rebuilding:
+            forget_moved_vectors(self._connection)
         done = apply_staged(self._connection, number, self._replace)
-        publishing = compact or self._replace or (not done.nothing and self._is_worn())
+        publishing = compact or self._replace
         documents = int(self._connection.execute("SELECT count(*) FROM documents WHERE died IS NULL").get)
         made = datetime.now(timezone.utc).isoformat(timespec="seconds")
         commit = Commit(number, made, generation + publishing, documents, self._target.schema, self._target.options)
@@ -177,17 +185,13 @@ class Writer:
             self._check_seals(self._segment)
         return publish(self._connection, self._layout, commit, self._segment)
 
-    def _tidy(self, commit: Commit, segment: SegmentDescription) -> None:
+    def _tidy(self, published: tuple[Commit, SegmentDescription] | None) -> None:
         try:
-            tidy(self._connection, self._layout, commit, segment)
-        except OSError as error:
-            raise IndexFolderError(
-                f"the change is committed, but {self._layout.folder} could not be tidied ({error.strerror}): "
-                "free space and compact"
-            ) from error
-
-    def _is_worn(self) -> bool:
-        return self._segment is not None and is_worn(self._connection, self._segment.description, self._target.options)
+            if published is not None:
+                tidy(self._connection, self._layout, *published)
+            checkpoint(self._connection)
+        except (OSError, apsw.Error) as error:
+            _log.warning("%s: the change is committed, tidying up is left to the next: %s", self._layout.folder, error)
 
     def _check_open(self) -> None:
         if self._committed:

@@ -1,6 +1,6 @@
 """Joins encoders and index: corpora in, rankings out."""
 
-from .corpus import CorpusOptions, read_documents, read_queries
+from .corpus import CorpusOptions, read_documents, read_ids, read_queries
 from .formats import Format
 from .payload import document_of
 from .plan import Progress
@@ -19,5 +19,6 @@ __all__ = [
     "SearchOptions",
     "document_of",
     "read_documents",
+    "read_ids",
     "read_queries",
 ]

@@ -1,4 +1,4 @@
-"""Corpora and queries from files, in BEIR's habits: ``_id``, ``title``, ``text``, and every other field as metadata."""
+"""Corpora, queries and ids from files in BEIR's habits: ``_id``, ``title``, ``text``, every other field as metadata."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import DuplicateIdError, InvalidInputError
 from .checks import check_id, described
-from .formats import Format, Row, Source, read_rows
+from .formats import Format, Row, Source, read_lines, read_rows
 from .records import Document, Query
 
 SHOWN_FIELDS = 8
@@ -101,6 +101,25 @@ def read_queries(path: Path | str) -> list[Query]:
         places.note(query.id, row.line)
         queries.append(query)
     return queries
+
+
+def read_ids(path: Path | str) -> list[str]:
+    r"""Read ids, one a line ended by ``\n`` or ``\r\n``, exactly as they stand; ``"-"`` for standard input.
+
+    The file is UTF-8, with or without a byte order mark, gzip by suffix. Blank lines are skipped.
+
+    Raises InvalidInputError naming file and line for whatever cannot be taken, DuplicateIdError for an id that
+    comes twice.
+    """
+    source, places = Source.of(path, "jsonl"), _Places()
+    places.begin(source)
+    ids = []
+    for number, line in enumerate(read_lines(source), start=1):
+        identifier = line.removesuffix("\n").removesuffix("\r")
+        if identifier.strip():
+            places.note(identifier, number)
+            ids.append(identifier)
+    return ids
 
 
 def _documents(sources: list[Source], options: CorpusOptions) -> Iterator[Document]:

@@ -92,7 +92,11 @@ def read_rows(source: Source) -> Iterator[Row]:
     return readers[source.format](source)
 
 
-def _lines(source: Source) -> Iterator[str]:
+def read_lines(source: Source) -> Iterator[str]:
+    r"""The lines of a source, whatever its format, each with its ``\n``, the only character that ends one.
+
+    Raises InvalidInputError as ``read_rows`` does for what is no readable UTF-8 text.
+    """
     number = 0
     try:
         with source.open() as stream:
@@ -117,7 +121,7 @@ def _decoded(source: Source, number: int, raw: bytes) -> str:
 
 
 def _json_rows(source: Source) -> Iterator[Row]:
-    for number, line in enumerate(_lines(source), start=1):
+    for number, line in enumerate(read_lines(source), start=1):
         if line.strip():
             yield Row(number, _json_object(source, number, line))
 
@@ -154,7 +158,7 @@ def _csv_rows(source: Source, delimiter: str) -> Iterator[Row]:
 
 def _csv_fields(source: Source, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Give each row that is not blank with the line it begins on; quoted fields may run over many lines."""
-    reader = csv.reader(_lines(source), delimiter=delimiter, strict=True)
+    reader = csv.reader(read_lines(source), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         before = csv.field_size_limit(FIELD_LIMIT)

@@ -19,9 +19,9 @@ class _Note(msgspec.Struct, frozen=True):
     source: str
 
 
-def load(model: Model) -> TwinEncoder:
+def load(model: Model, threads: int = 1) -> TwinEncoder:
     """Load a model, unless it is one already; raises ModelError when it cannot be loaded."""
-    return TwinEncoder.from_pretrained(model) if isinstance(model, (str, Path)) else model
+    return TwinEncoder.from_pretrained(model, threads=threads) if isinstance(model, (str, Path)) else model
 
 
 def model_note(encoder: TwinEncoder) -> str:

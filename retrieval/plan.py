@@ -35,7 +35,8 @@ def records_of(documents: Iterable[Document], space: str) -> Iterator[Record]:
 def read_whole(documents: Iterable[Document], space: str) -> Iterator[Iterator[Record]]:
     """Read documents to the end into a temporary file, then give their records.
 
-    A build reads its corpus so before it makes a folder: a bad last row leaves nothing behind. Memory holds the ids.
+    A build reads its corpus so before it makes a folder: a bad last row, or an id of a plain list that comes twice,
+    leaves nothing behind. An upsert does before it locks the index. Memory holds the ids.
 
     Raises DuplicateIdError for an id that comes twice, and whatever reading the documents raises.
     """

@@ -16,7 +16,7 @@ from ..index import AnnOptions, BuildOptions, Candidates, ChangeReport, DeleteRe
 from .checks import check_count, check_id
 from .models import Model, check_space, load, model_note, model_of
 from .payload import Payload, document_of, payload_of
-from .plan import Progress, carry_out, read_whole, records_of
+from .plan import Progress, carry_out, read_whole
 from .records import Document, Hit, Query, Ranking, SearchOptions
 from .rerank import Ranked, ranked_by_cosine, reranked
 
@@ -80,15 +80,17 @@ class Retriever:
         return retriever
 
     @classmethod
-    def open(cls, path: str | Path, model: Model | None = None) -> Retriever:
+    def open(cls, path: str | Path, model: Model | None = None, *, threads: int = 1) -> Retriever:
         """Open an index with the model that it names, or with another one of the same vector space.
+
+        threads: batches of texts that the model encodes at once; of no account where ``model`` is loaded already.
 
         Raises IndexNotFoundError, IndexUnfinishedError or IndexDamagedError, ModelError when the model cannot be
         loaded, and SpaceMismatchError when it answers in another vector space.
         """
         with ExitStack() as stack:
             index = stack.enter_context(Index.open(path))
-            retriever = cls(index, load(model_of(index) if model is None else model))
+            retriever = cls(index, load(model_of(index) if model is None else model, threads))
             stack.pop_all()
         return retriever
 
@@ -116,7 +118,7 @@ class Retriever:
         another process has meanwhile built the index with another model.
         """
         chosen = options or SearchOptions()
-        depth = self._depth(check_count(k, "k"), chosen)
+        k, depth = self._bounds(check_count(k, "k"), chosen)
         rankings: list[Ranking] = []
         asked = _as_queries(queries)
         for start in range(0, len(asked), QUERY_ROWS):
@@ -142,15 +144,15 @@ class Retriever:
     def upsert(self, documents: Iterable[Document], progress: Progress | None = None) -> ChangeReport:
         """Add documents, or replace those of the same id, all at once; the rest stay.
 
-        Only texts that the index has no vector for are encoded: none of an unchanged document, none where metadata
-        alone changed.
+        The documents are read to the end before the index is locked. Only texts that it has no vector for are
+        encoded: none of an unchanged document, none where metadata alone changed.
 
-        Raises InvalidInputError for documents that cannot be taken, IndexLockedError while somebody else writes;
-        the index is then as it was.
+        Raises InvalidInputError for documents that cannot be taken, IndexLockedError while somebody else writes,
+        SpaceMismatchError when another process has built the index with another model; the index is then as it was.
         """
-        with self.index.writer() as writer:
+        check_space(self.index, self.encoder)
+        with read_whole(documents, self.encoder.space) as records, self.index.writer() as writer:
             check_space(self.index, self.encoder)
-            records = records_of(documents, self.encoder.space)
             self.last_report = carry_out(writer, records, self.encoder, progress)
         return self.last_report
 
@@ -184,13 +186,16 @@ class Retriever:
     ) -> None:
         self.close()
 
-    def _depth(self, k: int, options: SearchOptions) -> int:
+    def _bounds(self, k: int, options: SearchOptions) -> tuple[int, int]:
+        """Hits and candidates a query: never more than there are documents, whatever was asked for."""
         depth = max(DEPTH, k) if options.depth is None else options.depth
         if depth < k:
             raise InvalidInputError(
                 f"depth {depth} is below k {k}: rerank at least as many candidates as are asked for"
             )
-        return depth if options.rerank and self.encoder.has_head else k
+        most = max(len(self.index), 1)
+        k = min(k, most)
+        return k, min(depth, most) if options.rerank and self.encoder.has_head else k
 
     def _rank(self, queries: Sequence[Query], k: int, depth: int, options: SearchOptions) -> list[Ranked]:
         vectors = self.encoder.encode_queries([query.text for query in queries])

@@ -9,8 +9,6 @@ from twinbert.eval import EvaluateOptions, evaluate, read_qrels
 from twinbert.retrieval import read_documents, read_queries
 
 DATA = Path(twinbert.__file__).resolve().parent.parent / "shared" / "data" / "scifact_tiny"
-BM25 = 0.78
-"""nDCG@10 of BM25 on this cut is about so much; the starter has never seen a scientific abstract."""
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no judged collection at {DATA}")

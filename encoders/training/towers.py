@@ -27,7 +27,10 @@ class WeightedAverage(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """WordPiece ids to vectors: ``(batch, tokens)`` int64 to ``(batch, tokens, embedding_size)``."""
+    """Ids to vectors, ``(batch, tokens, embedding_size)``.
+
+    WordPiece ids are ``(batch, tokens)`` int64; trigrams ``(batch, words, 20)``, and a word is the sum of its own.
+    """
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
@@ -36,20 +39,7 @@ class TokenEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Look the tokens up."""
         vectors: Tensor = self.table(ids)
-        return vectors
-
-
-class TrigramEmbedding(nn.Module):
-    """Letter trigrams to word vectors: ``(batch, words, 20)`` int64 to ``(batch, words, embedding_size)``, by sum."""
-
-    def __init__(self, config: TowerConfig) -> None:
-        super().__init__()
-        self.table = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=0)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Look the trigrams up and sum each word's."""
-        vectors: Tensor = self.table(ids)
-        return vectors.sum(dim=2)
+        return vectors.sum(dim=2) if ids.dim() == 3 else vectors
 
 
 class Layer(nn.Module):
@@ -92,7 +82,7 @@ class Tower(nn.Module):
         super().__init__()
         wide, hidden = config.embedding_size, config.hidden_size
         self.config = config
-        self.tokens = TokenEmbedding(config) if config.tokenizer == "wordpiece" else TrigramEmbedding(config)
+        self.tokens = TokenEmbedding(config)
         self.widen = nn.Linear(wide, hidden) if wide != hidden else nn.Identity()
         self.positions = nn.Embedding(config.max_tokens, hidden)
         self.norm = nn.LayerNorm(hidden, eps=1e-12) if config.embedding_norm else nn.Identity()

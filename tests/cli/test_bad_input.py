@@ -127,6 +127,7 @@ def test_an_empty_query(index: Path, run) -> None:
         (["search"], "Missing argument 'INDEX'"),
         (["search", "{index}", "x", "-k", "none"], "Invalid value for '-k'"),
         (["search", "{index}", "x", "--format", "xml"], "Invalid value for '--format'"),
+        (["search", "{index}", "x", "--queries", "more.jsonl"], "queries on the command line and in a file"),
         (["index", "delete", "{index}"], "no ids"),
         (["eval", "{index}"], "Missing option '--queries'"),
         (["nonsense"], "No such command 'nonsense'"),
@@ -162,6 +163,19 @@ def test_a_reader_that_has_enough_is_no_error(index: Path) -> None:
     process.wait(timeout=60)
 
 
+def test_running_out_of_memory_is_one_line(index: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("twinbert.index.Index.info", full)
+    one_line(run("index", "info", index), 1, "out of memory: ask for less at once")
+
+
+def heed_ctrl_c() -> None:
+    """What runs in a shell's background inherits Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_a_build_that_resumes(tmp_path: Path, run) -> None:
     words = [
         "open",
@@ -180,18 +194,20 @@ def test_ctrl_c_leaves_a_build_that_resumes(tmp_path: Path, run) -> None:
         "table",
     ]
     rows = [
-        {"_id": str(i), "text": " ".join(words[(i * j) % 14] for j in range(2, 90)) + f" {i}"} for i in range(4_000)
+        {"_id": str(i), "text": " ".join(words[(i * j) % 14] for j in range(2, 90)) + f" {i}"} for i in range(1_500)
     ]
     corpus, index = tmp_path / "corpus.jsonl", tmp_path / "new.index"
     corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = [sys.executable, "-m", "twinbert", "index", "build", str(index), str(corpus)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c) as process:  # noqa: PLW1509
         wal = index / "store.sqlite-wal"
         while process.poll() is None and not (wal.exists() and wal.stat().st_size > 200_000):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
         assert process.stderr is not None
-        assert process.stderr.read() == "error: interrupted: nothing became visible; a build goes on with --resume\n"
+        assert process.stderr.read() == (
+            "error: interrupted: only what was reported done is stored; a stopped build goes on with --resume\n"
+        )
     one_line(run("search", index, "open a file"), 1, "holds an unfinished build: resume it")
     assert json.loads(run("index", "build", index, corpus, "--resume", "--json").out)["documents"] == 1_500

@@ -1,10 +1,13 @@
+import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import twinbert
-from twinbert import Retriever
+from twinbert import BuildOptions, Document, Retriever, TwinEncoder
+from twinbert.errors import IndexLockedError
 
 
 def test_build_reports_in_the_stable_keys(tmp_path: Path, corpus: Path, run) -> None:
@@ -27,6 +30,31 @@ def test_blank_documents_are_kept_and_told(tmp_path: Path, run) -> None:
     result = run("index", "build", tmp_path / "new.index", corpus, "--json")
     assert json.loads(result.out)["documents"] == 3
     assert result.err == "note: document 'a' and 1 more: neither title nor text, kept but hard to find\n"
+
+
+def test_ids_and_texts_are_printed_as_they_are(tmp_path: Path, run) -> None:
+    corpus = tmp_path / "odd.jsonl"
+    corpus.write_text('{"_id": "[/a]", "text": ""}\n{"_id": "urn:x:1", "text": "[red]the:smile: square root"}\n')
+    result = run("index", "build", tmp_path / "odd.index", corpus)
+    assert result.status == 0
+    assert result.err == "note: document '[/a]': neither title nor text, kept but hard to find\n"
+    shown = run("search", tmp_path / "odd.index", "square [/b] root :smile:").out
+    for part in ("square [/b] root :smile:\n", "  urn:x:1\n", "  [/a]\n", " [red]the:smile: square root\n"):
+        assert part in shown
+
+
+def test_data_is_utf_8_whatever_the_locale_would_have(index: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("index", "upsert", index, "-", stdin='{"_id": "é→", "text": "naïve"}\n'.encode())
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert run("index", "get", index, "é→").status == 0
+    sys.stdout.flush()
+    assert json.loads(written.getvalue().decode("utf-8")) == {"_id": "é→", "title": "", "text": "naïve"}
+
+
+def test_more_hits_than_there_are_documents_may_be_asked_for(index: Path, run) -> None:
+    result = run("search", index, "square root", "-k", 10**13, "--format", "trec")
+    assert (result.status, len(result.out.splitlines())) == (0, 3)
 
 
 def test_search_prints_a_table_for_people(index: Path, run) -> None:
@@ -77,6 +105,36 @@ def test_ids_to_delete_come_from_a_file_or_standard_input(index: Path, tmp_path:
     assert json.loads(run("index", "delete", index, "--ids", "-", "--json", stdin=b"sqrt\n").out)["removed"] == 1
 
 
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_only_newlines_end_an_id_and_a_byte_order_mark_is_no_part_of_it(
+    source: str, tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ["first", "a\u2028b", "c\x85d", "e\x0bf", " naïve "]
+    rows = "".join(json.dumps({"_id": identifier, "text": "x"}) + "\n" for identifier in [*ids, "kept"])
+    run("index", "build", tmp_path / "i", "-", stdin=rows.encode())
+    gone = ("\ufeff" + "\r\n".join(ids)).encode()
+    (tmp_path / "gone.txt").write_bytes(gone)
+    name, stdin = (tmp_path / "gone.txt", b"") if source == "file" else ("-", gone)
+    assert json.loads(run("index", "delete", tmp_path / "i", "--ids", name, "--json", stdin=stdin).out) == {
+        "removed": 5,
+        "missing": 0,
+    }
+
+
+def test_ids_that_cannot_be_read_are_refused_by_line(index: Path, tmp_path: Path, run) -> None:
+    gone = tmp_path / "gone.txt"
+    for content, message in (
+        (b"open\n\xff\n", ":2: not UTF-8"),
+        (b"open\n\nopen\n", ":3: id 'open' stands already at"),
+    ):
+        gone.write_bytes(content)
+        result = run("index", "delete", index, "--ids", gone)
+        assert result.status == 1
+        assert result.err.startswith(f"error: {gone}{message}")
+    assert run("index", "delete", index, "--ids", tmp_path / "none.txt").err.endswith("check the path\n")
+    assert json.loads(run("index", "info", index, "--json").out)["documents"] == 3
+
+
 def test_get_prints_what_was_put(index: Path, corpus: Path, run) -> None:
     lines = run("index", "get", index, "strip", "open").out.splitlines()
     first, second = (json.loads(line) for line in corpus.read_text().splitlines()[:2])
@@ -109,6 +167,56 @@ def test_verify_names_a_damaged_file(index: Path, run) -> None:
 def test_compact_gives_the_new_generation(index: Path, run) -> None:
     run("index", "delete", index, "open")
     assert json.loads(run("index", "compact", index, "--json").out) == {"generation": 2}
+
+
+@pytest.fixture
+def soon_worn(tmp_path: Path) -> Path:
+    """An index that a single change leaves worn."""
+    some = [Document(str(number), f"text {number}") for number in range(4)]
+    options = BuildOptions(tail_limit=1, tail_share=0.0)
+    Retriever.build(tmp_path / "worn.index", some, options=options).close()
+    return tmp_path / "worn.index"
+
+
+NEW = b'{"_id": "new", "text": "ride a bicycle"}\n{"_id": "newer", "text": "row a boat"}\n'
+
+
+def test_a_change_that_leaves_an_index_worn_compacts_it(soon_worn: Path, run) -> None:
+    report = json.loads(run("index", "upsert", soon_worn, "-", "--json", stdin=NEW).out)
+    assert (report["added"], report["documents"], report["generation"]) == (2, 6, 2)
+    facts = json.loads(run("index", "info", soon_worn, "--json").out)
+    assert (facts["generation"], facts["fresh"]) == (2, 0)
+
+
+def test_a_compaction_that_fails_does_not_fail_the_change(
+    soon_worn: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(_: object) -> int:
+        raise IndexLockedError("somebody else writes")
+
+    monkeypatch.setattr("twinbert.index.Index.compact", locked)
+    upserted = run("index", "upsert", soon_worn, "-", "--json", stdin=NEW)
+    note = "note: the change is stored, but the index could not be compacted: somebody else writes\n"
+    assert (upserted.status, upserted.err) == (0, note)
+    assert json.loads(upserted.out)["generation"] == 1
+    deleted = run("index", "delete", soon_worn, "0", "--json")
+    assert (deleted.status, deleted.err) == (0, note)
+    assert json.loads(deleted.out) == {"removed": 1, "missing": 0}
+    assert " new\n" in run("search", soon_worn, "cycling", "-k", "1").out
+
+
+def test_an_upsert_encodes_on_every_processor(index: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    load = TwinEncoder.from_pretrained
+
+    def watched(source: str, *, threads: int) -> TwinEncoder:
+        asked.append(threads)
+        return load(source, threads=threads)
+
+    monkeypatch.setattr("twinbert.cli.index_commands.usable_threads", lambda: 3)
+    monkeypatch.setattr(TwinEncoder, "from_pretrained", watched)
+    assert run("index", "upsert", index, "-", stdin=NEW).status == 0
+    assert asked == [3]
 
 
 def test_eval_prints_the_contract_as_json(index: Path, tmp_path: Path, run) -> None:

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from twinbert.cli.demo.questions import SHOWCASE
+from twinbert.cli.demo.corpus import PythonDocs
+from twinbert.cli.demo.questions import SHOWCASE, JudgedQuestions
+from twinbert.cli.demo_command import shortfalls
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +43,11 @@ def test_it_prints_the_recall_table(story: str) -> None:
     assert float(rows["10-recall@10"][0]) >= 0.98
     assert float(rows["reranked"][0]) >= 0.5
     assert set(rows) >= {"cosine exact", "cosine ANN", "100-recall@100", "p50", "p95", "p99"}
+
+
+def test_it_says_what_this_python_lacks() -> None:
+    assert shortfalls(PythonDocs((), ("lib2to3/bad.py", "x.py")), JudgedQuestions([], {}, 3)) == [
+        "files that could not be read or parsed: lib2to3/bad.py, x.py",
+        "questions left out, this Python having no answer to them: 3",
+    ]
+    assert shortfalls(PythonDocs((), ()), JudgedQuestions([], {}, 0)) == []

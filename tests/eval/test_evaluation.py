@@ -117,8 +117,10 @@ def test_json_has_the_stable_keys(evaluation: Evaluation) -> None:
     figures = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
     assert list(figures) == [
         *("ann", "judged", "stages", "latency_ms"),
-        *("queries", "judged_queries", "documents", "index_key", "depth", "ks"),
+        *("queries", "judged_queries", "unasked_queries", "missing_documents"),
+        *("documents", "index_key", "depth", "ks"),
     ]
+    assert (figures["unasked_queries"], figures["missing_documents"]) == (1, 1)
     assert list(figures["judged"]) == ["R@5", "nDCG@5", "RR@2", "AP"]
     assert [list(stage) for stage in figures["stages"]] == [["stage", "measures"]] * 3
     assert figures["stages"][-1]["measures"] == figures["judged"]

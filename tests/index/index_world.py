@@ -41,13 +41,18 @@ def encode_pending(writer: Writer, dimension: int = DIMENSION) -> int:
 
 
 def change(
-    index: Index, put: Mapping[str, str] | None = None, delete: Iterable[str] = (), replace: bool = False
+    index: Index,
+    put: Mapping[str, str] | None = None,
+    delete: Iterable[str] = (),
+    *,
+    replace: bool = False,
+    compact: bool = False,
 ) -> ChangeReport:
     with index.writer(replace=replace) as writer:
         writer.put(records(put or {}))
         writer.delete(delete)
         encode_pending(writer)
-        return writer.commit()
+        return writer.commit(compact=compact)
 
 
 def build(path: Path, documents: Mapping[str, str], options: BuildOptions | None = None) -> Index:

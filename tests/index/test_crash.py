@@ -33,7 +33,8 @@ WHERE = {
     "committed": (writer, "tidy"),
 }
 setattr(*WHERE[point], die)
-change(Index.open(folder), {"a": "quince", "c": "plum"}, delete=[] if replace else ["b"], replace=replace)
+delete = [] if replace else ["b"]
+change(Index.open(folder), {"a": "quince", "c": "plum"}, delete=delete, replace=replace, compact=not replace)
 print("acknowledged", flush=True)
 die()
 """
@@ -63,7 +64,7 @@ def run_and_die(folder: Path, point: str, command: str) -> str:
     ],
 )
 def test_a_kill_leaves_all_or_nothing(tmp_path: Path, point: str, visible: dict[str, str], command: str) -> None:
-    build(tmp_path / "x", OLD, BuildOptions(tail_limit=0, tail_share=0.0)).close()
+    build(tmp_path / "x", OLD).close()
     with Index.open(tmp_path / "x") as reader:
         assert run_and_die(tmp_path / "x", point, command) == ""
         for index in (reader, Index.open(tmp_path / "x")):
@@ -84,7 +85,7 @@ from index_world import change
 from twinbert.index import Index
 index = Index.open(sys.argv[2])
 for number in range(10_000):
-    change(index, {f"d{number % 5}": f"text {number}"})
+    change(index, {f"d{number % 5}": f"text {number}"}, compact=index.is_worn)
     print(number, flush=True)
 """
 

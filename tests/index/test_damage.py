@@ -12,12 +12,12 @@ from pathlib import Path
 
 import apsw
 import pytest
-from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, records
+from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, records, vectors
 from twinbert.errors import IndexDamagedError, IndexFolderError, IndexNotFoundError
 from twinbert.index import BuildOptions, Index
 
 TEXTS = {f"d{number}": f"text {number}" for number in range(60)}
-FILES = ["vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy", "ann.faiss"]
+FILES = ["vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy", "ann.faiss", "members.npy", "nodes.npy"]
 
 
 @pytest.fixture
@@ -27,7 +27,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "x"
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["members.npy", "nodes.npy"])
+def test_groups_of_equal_vectors_that_cannot_be_are_named_at_open(folder: Path, name: str) -> None:
+    path = folder / "segments" / "1" / name
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 0x10
+    path.write_bytes(data)
+    with pytest.raises(IndexDamagedError, match=r"members\.npy or nodes\.npy is damaged: restore it"):
+        Index.open(folder)
+
+
+@pytest.mark.parametrize("name", FILES[:-2])
 def test_a_flipped_byte_is_found_by_verify(folder: Path, name: str) -> None:
     path = folder / "segments" / "1" / name
     data = bytearray(path.read_bytes())
@@ -180,6 +190,62 @@ def test_a_rebuild_over_a_damaged_segment_asks_for_its_vectors_again(folder: Pat
     assert contents(index) == TEXTS
     assert answers(index, "text 3", 9) == expected(TEXTS, "text 3", 9)
     assert index.verify() == []
+
+
+def test_a_rebuild_that_is_given_up_damages_nothing_further(folder: Path) -> None:
+    path = folder / "segments" / "1" / "vectors.npy"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 0x01
+    path.write_bytes(data)
+    index = Index.create(folder, SCHEMA, overwrite=True)
+    before = index.verify()
+    with index.writer(replace=True) as writer:
+        writer.put(records(TEXTS))
+        (first, *_) = writer.pending(20)
+        writer.put_vectors([name for name, _ in first], vectors([text for _, text in first]))
+    assert [problem.file for problem in index.verify()] == [problem.file for problem in before]
+    assert contents(index) == TEXTS | {"fresh": "a fresh text"}
+    with Index.create(folder, SCHEMA, resume=True).writer(replace=True) as writer:
+        writer.put(records(TEXTS))
+        assert encode_pending(writer) == len(TEXTS) - 20
+        assert writer.commit().unchanged == len(TEXTS)
+    assert (contents(index), index.verify()) == (TEXTS, [])
+
+
+READER = """
+import mmap, os, sys
+from twinbert.index import Index
+if os.getuid() == 0:
+    os.setuid(65534)
+index = Index.open(sys.argv[1])
+print(len(index), flush=True)
+for line in sys.stdin:
+    print(len(index), index.info().commit, index.get([line.strip()])[0] is not None, index.verify(), flush=True)
+"""
+
+
+def test_a_reader_of_a_read_only_folder_follows_its_owner(open_to_all: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", READER, str(open_to_all)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd="/",
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stdout.readline() == "61\n"
+    for path in [open_to_all, *open_to_all.rglob("*")]:
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+    with Index.open(open_to_all) as owner:
+        for number in range(1, 4):
+            change(owner, {f"new {number}": f"owner's {number}"}, compact=number == 2)
+            process.stdin.write(f"new {number}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == f"{61 + number} {2 + number} True []\n"
+    process.communicate()
+    assert process.returncode == 0
 
 
 def test_creating_over_another_database_leaves_it_alone(tmp_path: Path) -> None:

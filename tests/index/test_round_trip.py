@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from index_world import SCHEMA, build, change, contents, encode_pending, key, records, vector, vectors
-from twinbert.errors import DuplicateIdError, InvalidInputError
+from twinbert.errors import DuplicateIdError, IndexFolderError, InvalidInputError
 from twinbert.index import AnnOptions, BuildOptions, ChangeReport, Index, IndexSchema, Record, Stored
 
 TEXTS = {"a": "apple", "b": "pear", "c": "apple", "d": "fig"}
@@ -34,7 +34,7 @@ def test_stored_and_vectors_follow_the_order_of_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [Index.stored, Index.vectors])
 def test_a_row_that_was_never_given_is_refused(tmp_path: Path, read: object) -> None:
-    with build(tmp_path / "x", TEXTS) as index, pytest.raises(InvalidInputError, match="row -1 is not in the index"):
+    with build(tmp_path / "x", TEXTS) as index, pytest.raises(IndexFolderError, match="row -1 is not in the index"):
         read(index, [1, -1])  # type: ignore[operator]
 
 

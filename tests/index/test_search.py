@@ -162,9 +162,14 @@ def test_rounding_does_not_break_ties(tmp_path: Path, index_key: str) -> None:
     assert [hit.id for hit in index.stored(found.rows[0])] == [f"{number:05d}" for number in range(299, 289, -1)]
 
 
-def test_answers_do_not_depend_on_company_or_place(tmp_path: Path) -> None:
+def score_of_each(found: Candidates) -> dict[tuple[int, int], float]:
+    return {(place, row): found.scores[place, at] for (place, at), row in np.ndenumerate(found.rows)}
+
+
+@pytest.mark.parametrize("index_key", ["Flat", "HNSW16"])
+def test_answers_do_not_depend_on_company_and_scores_not_on_place(tmp_path: Path, index_key: str) -> None:
     matrix, queries = clustered(8, 700), clustered(9, 70)
-    index = build_vectors(tmp_path / "x", matrix[:600], BuildOptions())
+    index = build_vectors(tmp_path / "x", matrix[:600], BuildOptions(index_key=index_key))
     with index.writer() as writer:
         keys = [key(f"fresh {number}") for number in range(100)]
         writer.put(Record(f"f{number}", name, "{}") for number, name in enumerate(keys))
@@ -176,8 +181,10 @@ def test_answers_do_not_depend_on_company_or_place(tmp_path: Path) -> None:
     assert np.array_equal(together.scores, np.concatenate([one.scores for one in alone]))
     index.compact()
     moved = index.search(queries, 20)
-    assert np.array_equal(together.rows, moved.rows)
-    assert np.array_equal(together.scores, moved.scores)
+    before, after = score_of_each(together), score_of_each(moved)
+    both = before.keys() & after.keys()
+    assert len(both) >= (len(before) if index_key == "Flat" else 0.9 * len(before))
+    assert all(before[pair] == after[pair] for pair in both)
 
 
 def test_searches_in_many_threads_agree(graph: Index) -> None:

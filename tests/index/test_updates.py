@@ -5,10 +5,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, key, named, records, vectors
+from twinbert.errors import IndexFolderError
 from twinbert.index import AnnOptions, BuildOptions, Index
 
 NAMES = st.sampled_from([f"d{number}" for number in range(12)])
@@ -34,7 +36,7 @@ class IndexMachine(RuleBasedStateMachine):
     @rule(put=DOCUMENTS, delete=st.sets(NAMES, max_size=3))
     def update(self, put: dict[str, str], delete: set[str]) -> None:
         delete -= put.keys()
-        report = change(self.index, put, delete)
+        report = change(self.index, put, delete, compact=self.index.is_worn)
         old = self.documents
         assert report.added == len(put.keys() - old.keys())
         assert report.unchanged == len(put.items() & old.items())
@@ -138,6 +140,38 @@ def test_rows_of_a_search_outlive_the_next_commit_and_compaction(tmp_path: Path)
         assert np.array_equal(index.vectors(found[:1]), vectors(["plum"]))
 
 
+def test_rows_are_readable_over_two_compactions_and_then_refused(tmp_path: Path) -> None:
+    with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index, Index.open(tmp_path / "x") as other:
+        found = index.search(vectors(["apple"]), 1).rows[0]
+        for number in range(2):
+            change(other, {"a": f"text {number}"}, compact=True)
+            assert [hit.payload for hit in index.stored(found)] == ["apple"]
+            assert len(index) == 2
+            assert np.array_equal(index.vectors(found), vectors(["apple"]))
+        for number in range(2):
+            change(other, {"a": f"later {number}"}, compact=True)
+            assert len(index) == 2
+        for ask in (index.stored, index.vectors):
+            with pytest.raises(IndexFolderError, match=f"row {found[0]} is not in the index any more: search again"):
+                ask(found)
+
+
+def test_ties_of_rows_forgotten_meanwhile_are_searched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = {"a": "same", "b": "same", "c": "same"}
+    with build(tmp_path / "x", documents) as index, Index.open(tmp_path / "x") as other:
+        ids_of = index._ids_of
+
+        def compacted_meanwhile(rows: list[int]) -> dict[int, str]:
+            monkeypatch.undo()
+            change(other, {"b": "other"}, compact=True)
+            for _ in range(3):
+                other.compact()
+            return ids_of(rows)
+
+        monkeypatch.setattr(index, "_ids_of", compacted_meanwhile)
+        assert answers(index, "same", 2) == expected({"a": "same", "c": "same"}, "same", 2)
+
+
 def test_a_vector_dropped_by_compaction_is_asked_for_again(tmp_path: Path) -> None:
     with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index:
         change(index, delete=["b"])
@@ -150,22 +184,26 @@ def test_a_vector_dropped_by_compaction_is_asked_for_again(tmp_path: Path) -> No
             assert list(writer.pending(8)) == [[(key("pear"), "pear")]]
 
 
-def test_a_large_tail_becomes_a_segment(tmp_path: Path) -> None:
+def test_a_large_tail_wears_the_index_and_is_left_to_compaction(tmp_path: Path) -> None:
     documents = {f"d{number}": f"text {number}" for number in range(10)}
     with build(tmp_path / "x", documents, BuildOptions(tail_limit=4, tail_share=0.0)) as index:
         assert change(index, {f"e{number}": "new" for number in range(4)}).generation == 1
-        assert index.info().fresh == 4
-        assert change(index, {"f": "newer"}).generation == 2
-        assert (index.info().fresh, index.info().documents) == (0, 15)
+        assert (index.info().fresh, index.is_worn) == (4, False)
+        assert change(index, {"f": "newer"}).generation == 1
+        assert (index.info().fresh, index.is_worn) == (5, True)
+        assert index.compact() == 2
+        assert (index.info().fresh, index.info().documents, index.is_worn) == (0, 15, False)
 
 
-def test_many_dead_call_for_a_new_segment(tmp_path: Path) -> None:
+def test_many_dead_wear_the_index_and_are_left_to_compaction(tmp_path: Path) -> None:
     documents = {f"d{number}": f"text {number % 7}" for number in range(2_000)}
     with build(tmp_path / "x", documents) as index:
         assert change(index, delete=list(documents)[:1_000]).generation == 1
-        assert index.info().dead == 1_000
-        assert change(index, delete=list(documents)[1_000:1_001]).generation == 2
-        assert (index.info().dead, len(index)) == (0, 999)
+        assert (index.info().dead, index.is_worn) == (1_000, False)
+        assert change(index, delete=list(documents)[1_000:1_001]).generation == 1
+        assert (index.info().dead, index.is_worn) == (1_001, True)
+        assert index.compact() == 2
+        assert (index.info().dead, len(index), index.is_worn) == (0, 999, False)
 
 
 def test_schema_is_kept(tmp_path: Path) -> None:

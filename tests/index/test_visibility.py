@@ -154,12 +154,12 @@ def test_an_overwritten_index_answers_until_the_commit(tmp_path: Path) -> None:
 
 
 def test_an_overwriting_build_that_is_given_up_leaves_the_old_one(tmp_path: Path) -> None:
-    with build(tmp_path / "x", TEXTS, BuildOptions(tail_limit=0, tail_share=0.0)) as index:
+    with build(tmp_path / "x", TEXTS) as index:
         new = Index.create(tmp_path / "x", OTHER, overwrite=True)
         with new.writer(replace=True) as writer:
             writer.put(records({"z": "lemon"}, space="other"))
             encode_pending(writer, dimension=5)
-        change(index, {"d": "plum"})
+        change(index, {"d": "plum"}, compact=True)
         assert index.info().generation == 2
         assert answers(index, "plum", 5) == expected(TEXTS | {"d": "plum"}, "plum", 5)
         with Index.create(tmp_path / "x", OTHER, resume=True).writer(replace=True) as writer:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twinbert.errors import DuplicateIdError, InvalidInputError
-from twinbert.retrieval import CorpusOptions, Document, Query, read_documents, read_queries
+from twinbert.retrieval import CorpusOptions, Document, Query, read_documents, read_ids, read_queries
 
 Write = Callable[[str, bytes | str], Path]
 ROW = '{"_id": "a", "text": "x"}\n'
@@ -279,3 +279,14 @@ def test_any_documents_come_back_from_tables(documents: list[Document], kind: tu
             writer.writerow(["note", "_id", "title", "text"])
             writer.writerows([d.metadata["note"], d.id, d.title, d.text] for d in documents)
         assert list(read_documents([path])) == documents
+
+
+@pytest.mark.parametrize("name", ["gone.txt", "gone", "gone.txt.gz"])
+def test_ids_are_read_as_they_stand(write: Write, name: str) -> None:
+    content = "\ufeff a \r\n\n\t\nb\u2028c\u0085\x0bd\r\n\ufeffe"
+    assert read_ids(write(name, content)) == [" a ", "b\u2028c\u0085\x0bd", "\ufeffe"]
+
+
+def test_ids_that_come_twice_are_refused(write: Write) -> None:
+    with pytest.raises(DuplicateIdError, match=r"^gone:3: id 'a' stands already at gone:1: every id once$"):
+        read_ids(write("gone", "a\n\na\r\n"))

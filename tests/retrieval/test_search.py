@@ -74,6 +74,15 @@ def test_a_model_without_a_head_serves_the_cosine(
         assert retriever.search(QUERIES[0]) == retriever.search(QUERIES[0], options=SearchOptions(rerank=False))
 
 
+def test_bounds_beyond_the_index_cost_no_memory(shared: Retriever, documents: list[Document]) -> None:
+    all_of_them = len(documents)
+    for rerank in (True, False):
+        everything = shared.search(QUERIES[0], all_of_them, SearchOptions(rerank=rerank))
+        assert len(everything) == all_of_them
+        assert shared.search(QUERIES[0], 10**13, SearchOptions(rerank=rerank)) == everything
+    assert shared.search(QUERIES[0], 3, SearchOptions(depth=10**13)) == shared.search(QUERIES[0], 3)
+
+
 def test_a_hit_carries_the_whole_document(shared: Retriever, documents: list[Document]) -> None:
     wanted = documents[3]
     hit = shared.search(wanted.text, 1)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from twinbert.errors import (
     IndexUnfinishedError,
     InvalidInputError,
     SpaceMismatchError,
+    TwinBertError,
 )
 from twinbert.index import AnnOptions, BuildOptions, Candidates, ChangeReport, DeleteReport, Index, IndexSchema, Record
 from twinbert.retrieval import Document, Retriever, SearchOptions, read_documents
@@ -183,6 +184,41 @@ def test_one_writer_at_a_time(tmp_path: Path, starter: TwinEncoder) -> None:
         with retriever.index.writer(), pytest.raises(IndexLockedError):
             retriever.upsert([Document("2", "y")])
         assert retriever.upsert([Document("2", "y")]).added == 1
+
+
+def test_a_corpus_is_read_before_the_index_is_locked(tmp_path: Path, starter: TwinEncoder) -> None:
+    with Retriever.build(tmp_path / "i", [Document("1", "x"), Document("2", "y")], starter) as retriever:
+
+        def corpus() -> Iterator[Document]:
+            yield Document("3", "z")
+            with Retriever.open(tmp_path / "i", starter) as other:
+                assert other.delete(["1"]).removed == 1
+
+        assert retriever.upsert(corpus()).documents == 2
+        assert sorted(contents(retriever)) == ["2", "3"]
+
+
+def test_a_closed_retriever_says_so(tmp_path: Path, starter: TwinEncoder) -> None:
+    retriever = Retriever.build(tmp_path / "i", [Document("1", "x")], starter)
+    retriever.close()
+    with pytest.raises(TwinBertError, match="closed"):
+        retriever.search("x")
+
+
+def test_threads_reach_the_model_that_is_loaded(
+    tmp_path: Path, starter: TwinEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Retriever.build(tmp_path / "i", [Document("1", "x")], starter).close()
+    asked: list[int] = []
+
+    def load(source: str, *, threads: int) -> TwinEncoder:
+        asked.append(threads)
+        return starter
+
+    monkeypatch.setattr(TwinEncoder, "from_pretrained", load)
+    Retriever.open(tmp_path / "i").close()
+    Retriever.open(tmp_path / "i", threads=3).close()
+    assert asked == [1, 3]
 
 
 def test_an_index_that_is_there_is_refused_before_the_corpus_is_read(tmp_path: Path, starter: TwinEncoder) -> None:
