@@ -10,6 +10,9 @@ import msgspec
 
 from ..errors import ModelError
 
+Side = Literal["query", "document"]
+SIDES: tuple[Side, Side] = ("query", "document")
+
 FORMAT_VERSION = 1
 """Version of the model folder; a newer one is refused."""
 
@@ -22,8 +25,10 @@ class TowerConfig:
     vocab_size: rows of the token table, padding included.
     embedding_size: width of the token table; a linear map follows where it differs from ``hidden_size``.
     embedding_norm: layer normalisation after the embedding sum, as BERT has and TwinBERT's trigram input has not.
+    pooling: ``weighted`` average with learned weights (the paper's), the first position (``cls``), or the ``mean``.
     skip: add a second weighted average, taken over the token table itself, to the pooled states.
-    dimension: length of the unit vector that leaves the tower.
+    dimension: length of the unit vector that leaves the tower; a linear map leads to it from another hidden size.
+    tanh: bound that map's output by tanh before it is normalised (paper.md §2).
     """
 
     tokenizer: Literal["trigrams", "wordpiece"] = "trigrams"
@@ -35,8 +40,10 @@ class TowerConfig:
     ffn_size: int = 512
     max_tokens: int = 32
     embedding_norm: bool = False
+    pooling: Literal["weighted", "cls", "mean"] = "weighted"
     skip: bool = False
     dimension: int = 512
+    tanh: bool = False
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -44,20 +51,61 @@ class TowerConfig:
             raise ModelError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
         if self.layers < 1 or self.max_tokens < 1:
             raise ModelError("a tower needs at least one layer and one token")
+        if self.pooling == "cls" and self.tokenizer == "trigrams" and self.vocab_size < 49_287:
+            raise ModelError("cls pooling puts a mark before the words: trigrams then need vocab_size 49287")
+
+    @property
+    def projects(self) -> bool:
+        """Whether a linear map leads from the pooled states to the vector."""
+        return self.skip or self.tanh or self.dimension != self.hidden_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossingConfig:
+    """The residual crossing: ``w·(F(x) + x)`` of a query and a document vector combined into x (paper.md §3.2).
+
+    combination: ``max`` (the paper's), ``product`` (both element by element) or ``concat``.
+    residual: F is ``linear`` (the paper's), ``relu`` (of a linear map), or a ``bottleneck`` of two linear maps with
+    a ReLU between them and another over the sum.
+    width: of the bottleneck.
+    cosine: add the cosine crossing's logit; False is the paper's own score, which a head on frozen vectors does
+    worse with.
+
+    Raises ModelError for ``concat`` with ``linear``, which gives every query the same order of documents.
+    """
+
+    combination: Literal["max", "product", "concat"] = "max"
+    residual: Literal["linear", "relu", "bottleneck"] = "linear"
+    width: int = 64
+    cosine: bool = True
+
+    def __post_init__(self) -> None:
+        if self.combination == "concat" and self.residual == "linear":
+            raise ModelError(
+                "concat with a linear residual gives every query the same order of documents: "
+                "use relu or bottleneck, or combine by max or product"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwinConfig:
-    """A whole model: its tower shape, whether both sides share one, and how much of a text each side reads.
+    """A whole model: its tower shapes, whether both sides share one, and how much of a text each side reads.
 
+    tower: of documents, and of queries too unless ``query_tower`` gives them another (asymmetric towers).
+    shared: one set of weights serves both sides.
+    crossing: the residual crossing; None for a model that serves the cosine alone.
     query_tokens, document_tokens: texts are cut at this many tokens (words, for trigrams).
     head_share: share of the trained residual head that is served; a head trained on few pairs ranks safest shrunk.
     space: fingerprint of what shapes a document vector; empty until the model is saved.
     files: checksum of every file that serving reads, by its path in the folder.
+
+    Raises ModelError for towers that cannot stand side by side.
     """
 
     tower: TowerConfig
+    query_tower: TowerConfig | None = None
     shared: bool = True
+    crossing: CrossingConfig | None = field(default_factory=CrossingConfig)
     query_tokens: int = 16
     document_tokens: int = 32
     head_share: float = 1.0
@@ -66,8 +114,37 @@ class TwinConfig:
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        if max(self.query_tokens, self.document_tokens) > self.tower.max_tokens:
-            raise ModelError(f"texts of more than max_tokens={self.tower.max_tokens} tokens do not fit this tower")
+        if self.query_tower is not None:
+            self._check_asymmetric(self.query_tower)
+        for side in SIDES:
+            tokens, longest = self.tokens_of(side), self.tower_of(side).max_tokens
+            if tokens > longest:
+                raise ModelError(f"texts of {tokens} tokens do not fit the {side} tower's max_tokens={longest}")
+
+    def _check_asymmetric(self, query: TowerConfig) -> None:
+        if self.shared:
+            raise ModelError("a query_tower of its own cannot be shared: say shared = false")
+        if query.dimension != self.tower.dimension:
+            raise ModelError(
+                f"the query tower gives {query.dimension} dimensions, the document tower {self.tower.dimension}"
+            )
+        if query.tokenizer == self.tower.tokenizer == "wordpiece" and query.vocab_size != self.tower.vocab_size:
+            raise ModelError("both WordPiece towers read one tokenizer.json: give them the same vocab_size")
+
+    def tower_of(self, side: Side) -> TowerConfig:
+        """The shape of one side's tower."""
+        return self.query_tower if side == "query" and self.query_tower is not None else self.tower
+
+    def tokens_of(self, side: Side) -> int:
+        """How many tokens of a text one side reads."""
+        return self.query_tokens if side == "query" else self.document_tokens
+
+    @property
+    def towers(self) -> Literal["shared", "separate", "asymmetric"]:
+        """How the two towers stand to each other."""
+        if self.query_tower is not None:
+            return "asymmetric"
+        return "shared" if self.shared else "separate"
 
 
 def read_config(path: Path) -> TwinConfig:

@@ -12,9 +12,9 @@ import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from ..errors import ModelError
+from .config import Side
 
 Precision = Literal["int8", "fp32"]
-Side = Literal["query", "document"]
 
 STARTER = "starter"
 """Name of the model that ships in the package."""

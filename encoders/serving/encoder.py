@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
 from ...errors import ModelError
-from ..config import TwinConfig, read_config
-from ..folder import STARTER, ModelFolder, Precision, Side, locate
+from ..config import SIDES, Side, TwinConfig, read_config
+from ..folder import STARTER, ModelFolder, Precision, locate
 from .crossing import ResidualCrossing, read_crossing
-from .tower import OnnxTower, Tokenizer, load_session
-from .trigrams import TrigramTokenizer
-from .wordpiece import WordPieceTokenizer
+from .tokenizing import Tokenizer, tokenizer_of
+from .tower import OnnxTower, load_session
 
 
 class TwinEncoder:
@@ -94,16 +93,15 @@ class TwinEncoder:
 def _load_towers(
     folder: ModelFolder, config: TwinConfig, precision: Precision | None, threads: int
 ) -> dict[Side, OnnxTower]:
-    lengths: dict[Side, int] = {"query": config.query_tokens, "document": config.document_tokens}
     chosen = precision or _best_precision(folder, config)
     sessions: dict[Path, InferenceSession] = {}
     towers: dict[Side, OnnxTower] = {}
-    for side, longest in lengths.items():
+    for side in SIDES:
         path = folder.graph(side, chosen, shared=config.shared)
         if path not in sessions:
             folder.require_whole(path, config.files)
             sessions[path] = load_session(path, config.tower.dimension)
-        towers[side] = OnnxTower(sessions[path], _tokenizer(folder, config, longest), config.tower.dimension, threads)
+        towers[side] = OnnxTower(sessions[path], _tokenizer(folder, config, side), config.tower.dimension, threads)
     return towers
 
 
@@ -111,14 +109,7 @@ def _best_precision(folder: ModelFolder, config: TwinConfig) -> Precision:
     return "int8" if folder.name_of(folder.graph("query", "int8", shared=config.shared)) in config.files else "fp32"
 
 
-def _tokenizer(folder: ModelFolder, config: TwinConfig, longest: int) -> Tokenizer:
-    if config.tower.tokenizer == "trigrams":
-        return TrigramTokenizer(longest)
-    folder.require_whole(folder.tokenizer, config.files)
-    tokenizer = WordPieceTokenizer(folder.tokenizer, longest)
-    if tokenizer.vocab_size != config.tower.vocab_size:
-        raise ModelError(
-            f"{folder.tokenizer} has {tokenizer.vocab_size} tokens, config.json says {config.tower.vocab_size}: "
-            "copy the model folder again"
-        )
-    return tokenizer
+def _tokenizer(folder: ModelFolder, config: TwinConfig, side: Side) -> Tokenizer:
+    if config.tower_of(side).tokenizer == "wordpiece":
+        folder.require_whole(folder.tokenizer, config.files)
+    return tokenizer_of(config, side, folder.tokenizer)

@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 
 from ...errors import ModelError
 from .batches import pad, token_budget
-from .trigrams import TrigramTokenizer
-from .wordpiece import WordPieceTokenizer
+from .tokenizing import Tokenizer
 
 BATCH_TOKENS = 1_024
 """Tokens in one batch, padding included: bounds memory, and keeps the working set within the caches."""
-
-Tokenizer = TrigramTokenizer | WordPieceTokenizer
 
 
 class OnnxTower:

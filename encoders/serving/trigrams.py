@@ -14,6 +14,9 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 TRIGRAMS_PER_WORD = 20
 """A word's further trigrams are left out."""
 
+START = 49_286
+"""The id of the mark before the words, where a model pools by the first position; one past the trigrams."""
+
 
 @lru_cache(maxsize=1)
 def vocabulary() -> dict[str, int]:
@@ -55,14 +58,14 @@ def trigrams(word: str) -> list[str]:
 class TrigramTokenizer:
     """Texts to trigram ids.
 
-    longest: words a text keeps.
+    longest: positions a text keeps. marked: the first of them is a mark, for pooling by the first position.
     """
 
-    def __init__(self, longest: int) -> None:
-        self.longest = longest
+    def __init__(self, longest: int, *, marked: bool = False) -> None:
+        self.longest, self.marked = longest, marked
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
-        """Give each text's ids, ``(words, 20)`` int64, 0 where a word has fewer trigrams.
+        """Give each text's ids, ``(positions, 20)`` int64, 0 where a word has fewer trigrams.
 
         Tabs and line ends count as spaces here; the paper's rule alone would join the words around them.
         """
@@ -70,9 +73,11 @@ class TrigramTokenizer:
 
     def _encode_one(self, text: str) -> NDArray[np.int64]:
         known = vocabulary()
-        kept = words(text)[: self.longest]
-        ids = np.zeros((len(kept), TRIGRAMS_PER_WORD), dtype=np.int64)
-        for row, word in zip(ids, kept, strict=True):
+        kept = words(text)[: self.longest - self.marked]
+        ids = np.zeros((self.marked + len(kept), TRIGRAMS_PER_WORD), dtype=np.int64)
+        if self.marked:
+            ids[0, 0] = START
+        for row, word in zip(ids[self.marked :], kept, strict=True):
             numbers = [known.get(trigram, 0) for trigram in trigrams(word)[:TRIGRAMS_PER_WORD]]
             row[: len(numbers)] = numbers
         return ids

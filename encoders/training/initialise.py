@@ -19,7 +19,7 @@ from torch import Tensor
 from ...errors import ModelError
 from .data import EncodedTexts, pad
 from .teacher import BiEncoderTeacher
-from .towers import Tower
+from .towers import Tower, WeightedAverage
 
 RIDGE = 1e-3
 """Ridge penalty, relative to the mean variance of the inputs."""
@@ -133,8 +133,9 @@ def _scaled(view: NDArray[np.float32], share: float) -> NDArray[np.float32]:
 
 def fit_output(tower: Tower, texts: EncodedTexts) -> None:
     """Fit the two maps to the output by ridge regression on the teacher's vectors of ``texts``."""
-    tower.pool.logit.weight.zero_()
-    tower.pool.logit.bias.zero_()
+    if isinstance(tower.pool, WeightedAverage):
+        tower.pool.logit.weight.zero_()
+        tower.pool.logit.bias.zero_()
     was_training = tower.training
     tower.eval()
     features = []

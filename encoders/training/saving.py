@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ...errors import ModelError
-from ..config import TwinConfig, read_config, write_config
-from ..folder import ModelFolder, Precision, Side, checksum, fingerprint
+from ..config import Side, TowerConfig, TwinConfig, read_config, write_config
+from ..folder import ModelFolder, Precision, checksum, fingerprint
 from ..serving.crossing import ResidualCrossing, write_crossing
 from .export import export_tower
 from .student import Student
@@ -66,12 +66,19 @@ def fold(student: Student) -> ResidualCrossing:
 def space_of(student: Student, folder: ModelFolder) -> str:
     """Fingerprint of what shapes a document vector: its tower's shape and weights, its tokeniser, its length."""
     config = student.towers.config
-    parts = [repr(config.tower).encode(), str(config.document_tokens).encode()]
+    parts = [_shape(config.tower).encode(), str(config.document_tokens).encode()]
     if folder.tokenizer.exists():
         parts.append(checksum(folder.tokenizer).encode())
     for name, tensor in sorted(student.towers.document.state_dict().items()):
         parts += [name.encode(), tensor.numpy().tobytes()]
     return fingerprint(parts)
+
+
+def _shape(tower: TowerConfig) -> str:
+    """What differs from the defaults: a field that a later version adds does not rename the spaces of today."""
+    standard = TowerConfig()
+    names = (field.name for field in dataclasses.fields(tower) if field.name != "dropout")
+    return repr({name: getattr(tower, name) for name in names if getattr(tower, name) != getattr(standard, name)})
 
 
 def load(folder: ModelFolder) -> Student:

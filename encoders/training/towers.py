@@ -26,6 +26,30 @@ class WeightedAverage(nn.Module):
         return torch.matmul(weights, states).squeeze(1)
 
 
+class MeanPooling(nn.Module):
+    """The plain average of what is there."""
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Pool as ``WeightedAverage`` does."""
+        there = mask.unsqueeze(-1)
+        return (states * there).sum(dim=1) / there.sum(dim=1)
+
+
+class FirstPosition(nn.Module):
+    """The state of the mark before the text: BERT's [CLS], or the trigram tokeniser's own."""
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002 - one signature for all poolings
+        """Pool as ``WeightedAverage`` does."""
+        return states[:, 0]
+
+
+def pooling(config: TowerConfig) -> nn.Module:
+    """The pooling that a configuration names."""
+    if config.pooling == "weighted":
+        return WeightedAverage(config.hidden_size)
+    return MeanPooling() if config.pooling == "mean" else FirstPosition()
+
+
 class TokenEmbedding(nn.Module):
     """Ids to vectors, ``(batch, tokens, embedding_size)``.
 
@@ -88,15 +112,11 @@ class Tower(nn.Module):
         self.norm = nn.LayerNorm(hidden, eps=1e-12) if config.embedding_norm else nn.Identity()
         self.drop = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.pool = WeightedAverage(hidden)
-        self.project = nn.Linear(hidden, config.dimension) if self._projects(config) else nn.Identity()
+        self.pool = pooling(config)
+        self.project = nn.Linear(hidden, config.dimension) if config.projects else nn.Identity()
         self.skip_pool = WeightedAverage(wide) if config.skip else None
         self.skip_project = nn.Linear(wide, config.dimension, bias=False) if config.skip else None
         self.apply(self._initialise)
-
-    @staticmethod
-    def _projects(config: TowerConfig) -> bool:
-        return config.skip or config.dimension != config.hidden_size
 
     @staticmethod
     def _initialise(module: nn.Module) -> None:
@@ -122,7 +142,7 @@ class Tower(nn.Module):
         vector: Tensor = self.project(states)
         if self.skip_project is not None:
             vector = vector + self.skip_project(averaged)
-        return vector
+        return torch.tanh(vector) if self.config.tanh else vector
 
     def features(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The two averages that ``pooled`` projects: of the last states, and of the token vectors."""
@@ -142,7 +162,7 @@ class TwinTowers(nn.Module):
     def __init__(self, config: TwinConfig) -> None:
         super().__init__()
         self.config = config
-        self.query = Tower(config.tower)
+        self.query = Tower(config.tower_of("query"))
         self.separate = None if config.shared else Tower(config.tower)
 
     @property

@@ -1,12 +1,17 @@
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
 from tower_shapes import TRIGRAMS, WORDPIECE
 from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
-from twinbert.encoders.config import TowerConfig, TwinConfig
+from twinbert.encoders.config import CrossingConfig, TowerConfig, TwinConfig
+from twinbert.encoders.serving.batches import pad
+from twinbert.encoders.serving.trigrams import START, TrigramTokenizer
 from twinbert.encoders.training.initialise import layer_weights
-from twinbert.encoders.training.towers import Layer, Tower, TwinTowers, WeightedAverage
+from twinbert.encoders.training.towers import Layer, MeanPooling, Tower, TwinTowers, WeightedAverage
+from twinbert.errors import ModelError
 
 
 def example(config: TowerConfig, batch: int, tokens: int) -> tuple[Tensor, Tensor]:
@@ -87,3 +92,58 @@ def test_shared_towers_are_one_and_separate_ones_two() -> None:
     assert separate.query is not separate.document
     count = sum(weight.numel() for weight in shared.parameters())
     assert sum(weight.numel() for weight in separate.parameters()) == 2 * count
+
+
+def test_mean_pooling_leaves_padding_out() -> None:
+    states = torch.tensor([[[1.0, 5.0], [3.0, 1.0], [9.0, 9.0]]])
+    torch.testing.assert_close(MeanPooling()(states, torch.tensor([[1.0, 1.0, 0.0]])), torch.tensor([[2.0, 3.0]]))
+
+
+def test_cls_pooling_takes_the_mark_before_the_words() -> None:
+    config = dataclasses.replace(TRIGRAMS, pooling="cls", vocab_size=START + 1)
+    tower = Tower(config).eval()
+    ids, mask = pad(TrigramTokenizer(12, marked=True).encode(["open the file", "read"]))
+    states = torch.randn(2, 4, 32)
+    assert ids[:, 0, 0].tolist() == [START, START]
+    assert torch.equal(tower.pool(states, torch.from_numpy(mask)), states[:, 0])
+    torch.testing.assert_close(tower(torch.from_numpy(ids), torch.from_numpy(mask)).norm(dim=1), torch.ones(2))
+
+
+def test_a_tanh_projection_bounds_what_is_normalised() -> None:
+    config = dataclasses.replace(TRIGRAMS, dimension=8, tanh=True)
+    tower = Tower(config).eval()
+    tower.project.weight.data.mul_(1e4)
+    ids, mask = example(config, 3, 5)
+    assert tower.pooled(ids, mask).abs().max() <= 1
+    torch.testing.assert_close(tower(ids, mask).norm(dim=1), torch.ones(3))
+
+
+def test_an_asymmetric_query_tower_is_shallower() -> None:
+    config = TwinConfig(
+        tower=TRIGRAMS,
+        query_tower=dataclasses.replace(TRIGRAMS, layers=1),
+        shared=False,
+        query_tokens=8,
+        document_tokens=12,
+    )
+    towers = TwinTowers(config)
+    assert (len(towers.query.layers), len(towers.document.layers)) == (1, 2)
+    assert config.towers == "asymmetric"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"query_tower": TRIGRAMS}, "cannot be shared"),
+        ({"query_tower": dataclasses.replace(TRIGRAMS, dimension=16), "shared": False}, "gives 16 dimensions"),
+        ({"query_tower": dataclasses.replace(WORDPIECE, max_tokens=4, dimension=32), "shared": False}, "max_tokens=4"),
+    ],
+)
+def test_towers_that_cannot_stand_side_by_side_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        TwinConfig(tower=TRIGRAMS, query_tokens=8, document_tokens=12, **changes)
+
+
+def test_concat_with_a_linear_residual_is_refused() -> None:
+    with pytest.raises(ModelError, match="every query the same order of documents"):
+        CrossingConfig(combination="concat", residual="linear")
