@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +19,8 @@ Precision = Literal["int8", "fp32"]
 STARTER = "starter"
 """Name of the model that ships in the package."""
 STARTER_FOLDER = Path(__file__).parent / "starter"
+SERVED_FILES = ("*.json", "*.safetensors", "onnx/*.onnx", "README.md")
+"""What a model's hub repository is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +114,47 @@ def locate(
     """
     if str(source) == STARTER:
         return ModelFolder(STARTER_FOLDER)
+    return ModelFolder(
+        fetch(source, SERVED_FILES, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
+    )
+
+
+def fetch(
+    source: str | Path,
+    patterns: Sequence[str],
+    *,
+    revision: str | None = None,
+    cache_dir: Path | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """The folder at a path, or of a hub id, whose files that match ``patterns`` are downloaded unless cached.
+
+    What can only be a path (a ``Path``, or text that starts with ``/``, ``./``, ``../`` or ``~`` or ends with a slash)
+    never goes to the network.
+
+    Raises ModelError when there is none.
+    """
     if Path(source).is_dir():
-        return ModelFolder(Path(source).resolve())
+        return Path(source).resolve()
+    if _only_a_path(source):
+        raise ModelError(f"no folder at {source}: check the path")
     try:
         root = huggingface_hub.snapshot_download(
             str(source),
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
-            allow_patterns=["*.json", "*.safetensors", "onnx/*.onnx", "README.md"],
+            allow_patterns=list(patterns),
         )
     except HFValidationError:
         raise ModelError(f'no model folder at {source}: name "{STARTER}", a folder or a hub id') from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"no folder at {source}, and no such model could be had from the hub ({reason})") from error
-    return ModelFolder(Path(root))
+    return Path(root)
+
+
+def _only_a_path(source: str | Path) -> bool:
+    text = str(source)
+    marked = text.startswith((".", "/", "~", "\\")) or text.endswith(("/", "\\"))
+    return isinstance(source, Path) or marked or Path(text).exists()

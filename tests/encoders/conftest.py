@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 NEEDS_TORCH = [
+    "test_checkpoint.py",
     "test_crossings.py",
     "test_distill.py",
     "test_export.py",

@@ -84,6 +84,19 @@ def test_what_can_be_no_hub_id_is_refused_at_once(name: str) -> None:
         locate(name)
 
 
+@pytest.mark.parametrize("name", ["./missing", "/missing", "../missing", "~/missing", "missing/", Path("missing")])
+def test_what_can_only_be_a_path_never_goes_to_the_network(name: str | Path) -> None:
+    with pytest.raises(ModelError, match=f"no folder at {name}: check the path"):
+        locate(name)
+
+
+def test_a_file_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.zip").write_bytes(b"PK")
+    with pytest.raises(ModelError, match="no folder at model.zip: check the path"):
+        locate("model.zip")
+
+
 def copy_of_starter(tmp_path: Path) -> ModelFolder:
     shutil.copytree(STARTER_FOLDER, tmp_path / "copy")
     return ModelFolder(tmp_path / "copy")
