@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ..retrieval import Hit
@@ -82,7 +91,34 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Report]:
     if quiet or not console.is_terminal:
         yield _silent
         return
-    columns = (
+    with Progress(*_columns(), console=console) as bar:
+        task = bar.add_task(label, total=None, rate="")
+
+        def report(done: int, total: int) -> None:
+            _advance(bar, task, done, total)
+
+        yield report
+
+
+@contextmanager
+def stage_bar(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Like ``progress_bar``, for work in stages: a bar for each name that is reported, below the ones before."""
+    if quiet or not console.is_terminal:
+        yield _silent_stage
+        return
+    with Progress(*_columns(), console=console) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bar.add_task(label, total=None, rate="")
+            _advance(bar, tasks[label], done, total)
+
+        yield report
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    return (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -90,14 +126,11 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Report]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(label, total=None, rate="")
 
-        def report(done: int, total: int) -> None:
-            speed = bar.tasks[task].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
 
-        yield report
+def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    speed = bar.tasks[task].speed
+    bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
 
 
 def _screen(*, soft_wrap: bool = False) -> Console:
@@ -106,4 +139,8 @@ def _screen(*, soft_wrap: bool = False) -> Console:
 
 
 def _silent(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def _silent_stage(label: str, done: int, total: int) -> None:
     """Report nothing."""

@@ -60,9 +60,9 @@ class TwinEncoder:
             raise ModelError(f"{folder.config} names no vector space: export the model with this package")
         towers = _load_towers(folder, config, precision, threads)
         crossing = None
-        if "head.safetensors" in config.files:
+        if config.crossing is not None and "head.safetensors" in config.files:
             folder.require_whole(folder.head, config.files)
-            crossing = read_crossing(folder.head, config.tower.dimension)
+            crossing = read_crossing(folder.head, config.tower.dimension, config.crossing)
         name = str(folder.root) if Path(source).is_dir() and str(source) != STARTER else str(source)
         return cls(name, config, towers, crossing)
 

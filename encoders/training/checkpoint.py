@@ -165,6 +165,25 @@ def copy_checkpoint(tower: Tower, bert: Any, layers: Sequence[int]) -> None:  # 
             ours.load_state_dict(_layer(bert, index))
 
 
+def shape_of(source: str | Path, layers: int | None) -> dict[str, Any]:
+    """The ``[model.tower]`` table of a tower that takes the first ``layers``, or all, of a checkpoint's layers."""
+    root = fetch(source, CHECKPOINT_FILES)
+    _require_family(root / "config.json")
+    config = transformers.AutoConfig.from_pretrained(root, local_files_only=True)
+    return {
+        "tokenizer": "wordpiece",
+        "vocab_size": config.vocab_size,
+        "embedding_size": config.hidden_size,
+        "hidden_size": config.hidden_size,
+        "dimension": config.hidden_size,
+        "layers": layers or config.num_hidden_layers,
+        "heads": config.num_attention_heads,
+        "ffn_size": int(config.hidden_dim if config.model_type == "distilbert" else config.intermediate_size),
+        "max_tokens": config.max_position_embeddings,
+        "embedding_norm": True,
+    }
+
+
 def ffn_size(bert: Any) -> int:  # noqa: ANN401 - as above
     """Width of the feed-forward part, which every kind of checkpoint names in its own way."""
     config = bert.config

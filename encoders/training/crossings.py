@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from ..config import CrossingConfig
+from ..serving.crossing import input_scale
 
 
 class CosineCrossing(nn.Module):
@@ -25,35 +27,61 @@ class CosineCrossing(nn.Module):
 
 
 class ResidualHead(nn.Module):
-    """``w·(F(x) + x)`` with ``x = √dimension · max(q, d)`` and F linear (paper.md §3.2).
+    """``w·(F(x) + x)`` with x a combination of the two vectors and F as configured (paper.md §3.2).
 
-    Its output is added to the cosine crossing's logit; ``w`` starts at zero, so training starts from the cosine.
-    The root brings unit rows to the size that the usual learning rates expect.
+    Where its output is added to the cosine crossing's logit, ``w`` starts at zero: training starts from the cosine.
+    x is scaled so that its entries have the size that the usual learning rates expect.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, config: CrossingConfig) -> None:
         super().__init__()
-        self.residual = nn.Linear(dimension, dimension)
-        self.output = nn.Linear(dimension, 1)
-        nn.init.zeros_(self.output.weight)
+        size = dimension * (2 if config.combination == "concat" else 1)
+        self.config, self.input_scale = config, input_scale(config.combination, dimension)
+        if config.residual == "bottleneck":
+            self.narrow, self.widen = nn.Linear(size, config.width), nn.Linear(config.width, size)
+        else:
+            self.residual = nn.Linear(size, size)
+        self.output = nn.Linear(size, 1)
+        if config.cosine:
+            nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, queries: Tensor, documents: Tensor) -> Tensor:
         """Logits to add, ``(queries, documents)``, of every pair of two sets of unit rows."""
-        vector, bias = self.folded()
-        return torch.maximum(queries[:, None, :], documents[None, :, :]) @ vector + bias
+        combined = self._combined(queries[:, None, :], documents[None, :, :])
+        if self.config.residual == "linear":
+            vector, bias = self.folded()
+            return combined @ vector + bias
+        return self._unfolded(combined)
 
     def unfolded(self, queries: Tensor, documents: Tensor) -> Tensor:
-        """What ``forward`` gives, written as the paper does; slower, kept as the reference."""
-        crossed = torch.maximum(queries[:, None, :], documents[None, :, :]) * math.sqrt(queries.shape[-1])
-        output: Tensor = self.output(self.residual(crossed) + crossed)
-        return output.squeeze(-1)
+        """What ``forward`` gives, written as the paper does; slower for a linear F, kept as the reference."""
+        return self._unfolded(self._combined(queries[:, None, :], documents[None, :, :]))
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """The head as one vector and one bias: ``w·(W x + b₁ + x) + b = (Wᵀw + w)·x + (w·b₁ + b)``.
+        """A linear head as one vector and one bias: ``w·(W x + b₁ + x) + b = (Wᵀw + w)·x + (w·b₁ + b)``.
 
-        The vector takes ``max(q, d)`` itself: the root of the dimension is folded in as well.
+        The vector takes the combination itself: its scale is folded in as well.
         """
         weight = self.output.weight[0]
-        vector = (self.residual.weight.T @ weight + weight) * math.sqrt(len(weight))
+        vector = (self.residual.weight.T @ weight + weight) * self.input_scale
         return vector, self.residual.bias @ weight + self.output.bias[0]
+
+    def _combined(self, queries: Tensor, documents: Tensor) -> Tensor:
+        if self.config.combination == "max":
+            return torch.maximum(queries, documents)
+        if self.config.combination == "product":
+            return queries * documents
+        both = (len(queries), documents.shape[1], -1)
+        return torch.cat([queries.expand(both), documents.expand(both)], dim=-1)
+
+    def _unfolded(self, combined: Tensor) -> Tensor:
+        x = combined * self.input_scale
+        if self.config.residual == "linear":
+            crossed = self.residual(x) + x
+        elif self.config.residual == "relu":
+            crossed = functional.relu(self.residual(x)) + x
+        else:
+            crossed = functional.relu(self.widen(functional.relu(self.narrow(x))) + x)
+        logits: Tensor = self.output(crossed)
+        return logits.squeeze(-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +19,19 @@ from ..serving.wordpiece import WordPieceTokenizer
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """A query beside a document, with the teacher's probability that they match where there is one."""
+    """A query beside a document.
+
+    score: the teacher's probability that they match. label: the judgement, 1 for relevant and 0 for not.
+    """
 
     query: str
     document: str
     score: float | None = None
+    label: float | None = None
 
 
 def read_pairs(path: Path, limit: int | None = None) -> list[Pair]:
-    """Read JSONL lines of ``{"query", "document"[, "score"]}``; other keys are left alone.
+    """Read JSONL lines of ``{"query", "document"[, "score"][, "label"]}``; other keys are left alone.
 
     limit: read at most so many.
 
@@ -52,8 +56,9 @@ def _decode(decoder: msgspec.json.Decoder[Pair], line: bytes, path: Path, number
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         message = f'not a pair ({error}): write {{"query": …, "document": …}} on each line'
         raise InvalidInputError(message, path=path, line=number) from error
-    if pair.score is not None and not 0 <= pair.score <= 1:
-        raise InvalidInputError(f"score {pair.score} is not a probability", path=path, line=number)
+    for name, value in (("score", pair.score), ("label", pair.label)):
+        if value is not None and not 0 <= value <= 1:
+            raise InvalidInputError(f"{name} {value} is not a probability", path=path, line=number)
     return pair
 
 
@@ -105,12 +110,20 @@ def pad(texts: EncodedTexts, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
+def padded(texts: EncodedTexts, rows: NDArray[np.int64]) -> Part:
+    """Some texts as a batch holds them: ids, mask, and the teacher's vectors where there are any."""
+    ids, mask = pad(texts, rows)
+    if not len(texts.targets):
+        return {"ids": ids, "mask": mask}
+    return {"ids": ids, "mask": mask, "vectors": torch.from_numpy(texts.targets[rows].astype(np.float32))}
+
+
 @dataclass(frozen=True)
 class TrainingSet:
-    """Pairs as row numbers into the tokenised texts.
+    """Pairs as row numbers into the tokenised texts; equal texts share one row.
 
-    queries, documents: ``(pairs,)`` int64 rows of ``texts``; equal texts share one row.
-    scores: ``(pairs,)`` float32 teacher's probabilities; NaN where there are none.
+    queries, documents: ``(pairs,)`` int64 rows.
+    scores, labels: ``(pairs,)`` float32 teacher's probabilities and judgements; NaN where there are none.
     """
 
     query_texts: EncodedTexts
@@ -118,35 +131,75 @@ class TrainingSet:
     queries: NDArray[np.int64]
     documents: NDArray[np.int64]
     scores: NDArray[np.float32]
+    labels: NDArray[np.float32]
+
+    def held_apart(self, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Places of the pairs to train on, and of at least ``count`` pairs of whole queries to measure on."""
+        sizes = np.bincount(self.queries)
+        order = np.random.default_rng(seed).permutation(np.flatnonzero(sizes))
+        needed = int(np.searchsorted(np.cumsum(sizes[order]), count)) + 1 if count else 0
+        apart = np.isin(self.queries, order[:needed])
+        return np.flatnonzero(~apart), np.flatnonzero(apart)
 
 
-Batch = dict[str, Tensor]
+Part = dict[str, Tensor]
+Batch = dict[str, Part]
+"""``queries`` and ``documents``: distinct texts (ids, mask and a teacher's vectors); ``pairs``: which belong together
+and what is known of them."""
 
 
 class BatchedPairs(torch.utils.data.Dataset[Batch]):
-    """A data set whose items are whole batches: about equally long pairs, ``budget`` tokens with their padding."""
+    """A data set whose items are whole batches: about equally long pairs, ``budget`` tokens with their padding.
 
-    def __init__(self, data: TrainingSet, places: NDArray[np.int64], budget: int) -> None:
+    grouped: keep a query's documents in one batch, as far as the budget goes.
+    """
+
+    def __init__(self, data: TrainingSet, places: NDArray[np.int64], budget: int, *, grouped: bool = False) -> None:
         self.data = data
         lengths = data.query_texts.lengths[data.queries[places]] + data.document_texts.lengths[data.documents[places]]
-        self.batches = [places[batch] for batch in token_budget(lengths, budget)]
+        batches = grouped_budget(lengths, data.queries[places], budget) if grouped else token_budget(lengths, budget)
+        self.batches = [places[batch] for batch in batches]
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, index: int) -> Batch:
-        places = self.batches[index]
-        queries, documents = self.data.queries[places], self.data.documents[places]
-        query_ids, query_mask = pad(self.data.query_texts, queries)
-        document_ids, document_mask = pad(self.data.document_texts, documents)
-        batch = {
-            "query_ids": query_ids,
-            "query_mask": query_mask,
-            "document_ids": document_ids,
-            "document_mask": document_mask,
+        places, data = self.batches[index], self.data
+        queries, query_places = np.unique(data.queries[places], return_inverse=True)
+        documents, document_places = np.unique(data.documents[places], return_inverse=True)
+        pairs = {
+            "queries": torch.from_numpy(query_places),
+            "documents": torch.from_numpy(document_places),
+            "scores": torch.from_numpy(data.scores[places]),
+            "labels": torch.from_numpy(data.labels[places]),
         }
-        batch["scores"] = torch.from_numpy(self.data.scores[places])
-        if len(self.data.query_texts.targets):
-            batch["query_targets"] = torch.from_numpy(self.data.query_texts.targets[queries].astype(np.float32))
-            batch["document_targets"] = torch.from_numpy(self.data.document_texts.targets[documents].astype(np.float32))
-        return batch
+        return {
+            "queries": padded(data.query_texts, queries),
+            "documents": padded(data.document_texts, documents),
+            "pairs": pairs,
+        }
+
+
+def grouped_budget(lengths: NDArray[np.int64], groups: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
+    """Split like ``token_budget``, but groups stay whole: groups of short texts first, each with its longest's padding.
+
+    lengths, groups: ``(n,)``. A group that is itself above the budget is split.
+    """
+    _, members = np.unique(groups, return_inverse=True)
+    longest = np.zeros(members.max(initial=-1) + 1, dtype=np.int64)
+    np.maximum.at(longest, members, lengths)
+    batch: list[NDArray[np.int64]] = []
+    size = 0
+    by_group = np.split(np.argsort(members, kind="stable"), np.cumsum(np.bincount(members))[:-1])
+    for group in np.argsort(longest, kind="stable"):
+        places = by_group[group]
+        if batch and (size + len(places)) * longest[group] > budget:
+            yield np.concatenate(batch)
+            batch, size = [], 0
+        if len(places) * longest[group] > budget:
+            yield from (places[part] for part in token_budget(lengths[places], budget))
+        else:
+            batch.append(places)
+            size += len(places)
+    if batch:
+        yield np.concatenate(batch)

@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+import json
 from pathlib import Path
 
 from ...errors import ModelError
 from ..folder import ModelFolder
 from .distill import Inputs, distill
-from .recipe import read_recipe
+from .recipe import Recipe, write_recipe
 from .saving import save
+from .trainer import Report
 
 __all__ = ["Inputs", "run"]
 
 
 def run(
-    inputs: Inputs,
-    recipe: Path,
-    target: Path,
-    *,
-    resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    inputs: Inputs, recipe: Recipe, target: Path, *, resume: bool = False, report: Report | None = None
 ) -> ModelFolder:
-    """Distil by a recipe, save the model with everything that serving needs, keep the recipe beside it.
+    """Distil by a recipe, save the model with everything that serving needs; recipe and figures are kept beside it.
 
-    progress: told (done, total) while the teacher encodes.
+    report: told what is being done, how much of it is done, and how much there is.
 
-    Raises InvalidInputError for a recipe or pairs that cannot be taken, ModelError for a teacher that does not fit and
+    Raises InvalidInputError for pairs that cannot be taken, ModelError for a teacher or a start that does not fit and
     for a target that is not empty.
     """
-    if target.exists() and any(target.iterdir()):
-        raise ModelError(f"{target} is not empty: name a new folder for the model")
-    read = read_recipe(recipe)
-    student = distill(inputs, read, resume=resume, progress=progress)
-    wordpiece = read.model.tower.tokenizer == "wordpiece" and inputs.teacher is not None
+    require_free(target)
+    trained = distill(inputs, recipe, resume=resume, report=report)
     folder = ModelFolder(target)
-    save(student, folder, inputs.teacher / "tokenizer.json" if wordpiece and inputs.teacher else None)
-    shutil.copyfile(recipe, target / "recipe.toml")
+    save(trained.student, folder, trained.vocabulary if folder_needs_vocabulary(recipe) else None)
+    write_recipe(recipe, folder.root / "recipe.toml")
+    write_figures(trained.figures, folder.root / "training.json")
     return folder
+
+
+def require_free(target: Path) -> None:
+    """Raise ModelError unless a model can be written there."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ModelError(f"{target} is not empty: name a new folder for the model")
+
+
+def folder_needs_vocabulary(recipe: Recipe) -> bool:
+    """Whether a side of the model reads WordPiece."""
+    return "wordpiece" in (recipe.model.tower_of("query").tokenizer, recipe.model.tower.tokenizer)
+
+
+def write_figures(figures: dict[str, object], path: Path) -> None:
+    """Write what came of a run."""
+    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import safetensors
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ...errors import ModelError
 from ..config import Side, TowerConfig, TwinConfig, read_config, write_config
 from ..folder import ModelFolder, Precision, checksum, fingerprint
-from ..serving.crossing import ResidualCrossing, write_crossing
+from ..serving.crossing import BottleneckHead, Head, LinearHead, ReluHead, ResidualCrossing, write_crossing
+from .crossings import ResidualHead
 from .export import export_tower
 from .student import Student
 from .towers import Tower
@@ -47,20 +50,43 @@ def export(student: Student, folder: ModelFolder) -> None:
     for side, tower in towers.items():
         fp32, int8 = (folder.graph(side, precision, shared=config.shared) for precision in PRECISIONS)
         export_tower(tower, fp32, int8)
-    write_crossing(fold(student), folder.head)
+    if student.head is not None:
+        write_crossing(fold(student, student.head), folder.head)
     space = space_of(student, folder)
     write_config(dataclasses.replace(config, space=space, files=folder.checksums()), folder.config)
 
 
-def fold(student: Student) -> ResidualCrossing:
+def fold(student: Student, head: ResidualHead) -> ResidualCrossing:
     """Both crossings as serving has them: the cosine's logit plus the configured share of the head."""
+    share = student.towers.config.head_share
+    added = head.config.cosine
     with torch.no_grad():
-        vector, bias = (part * student.towers.config.head_share for part in student.head.folded())
+        served, bias = _served_head(head, share)
         return ResidualCrossing(
-            scale=np.float32(student.cosine.scale.item()),
-            bias=np.float32(student.cosine.bias.item() + bias.item()),
-            vector=vector.numpy().astype(np.float32),
+            scale=np.float32(student.cosine.scale.item() if added else 0.0),
+            bias=np.float32((student.cosine.bias.item() if added else 0.0) + bias),
+            head=served,
+            combination=head.config.combination,
         )
+
+
+def _served_head(head: ResidualHead, share: float) -> tuple[Head, float]:
+    """The head in NumPy, its output shrunk to ``share``, and the bias that goes with it."""
+    if head.config.residual == "linear":
+        vector, bias = head.folded()
+        return LinearHead(_array(vector * share)), bias.item() * share
+    scale, output = np.asarray(head.input_scale, dtype=np.float32), _array(head.output.weight[0] * share)
+    offset = head.output.bias.item() * share
+    if head.config.residual == "relu":
+        return ReluHead(_array(head.residual.weight), _array(head.residual.bias), output, scale), offset
+    narrow, widen = head.narrow, head.widen
+    return BottleneckHead(
+        _array(narrow.weight), _array(narrow.bias), _array(widen.weight), _array(widen.bias), output, scale
+    ), offset
+
+
+def _array(weight: Tensor) -> NDArray[np.float32]:
+    return weight.detach().cpu().numpy().astype(np.float32)
 
 
 def space_of(student: Student, folder: ModelFolder) -> str:

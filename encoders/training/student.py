@@ -1,4 +1,4 @@
-"""The student as one module: towers, both crossings and the loss of a batch."""
+"""The student as one module: towers, crossings and the loss of a batch."""
 
 from __future__ import annotations
 
@@ -7,54 +7,44 @@ from torch import Tensor, nn
 
 from ..config import TwinConfig
 from .crossings import CosineCrossing, ResidualHead
-from .losses import alignment_loss, soft_label_loss, teacher_probabilities
+from .data import Part
+from .objective import Labels, crossing_loss, vector_loss
 from .recipe import Loss
 from .towers import TwinTowers
 
 
 class Student(nn.Module):
-    """A TwinBERT: two towers and two crossings on one shared pair of vectors.
+    """A TwinBERT: two towers and the crossings on one pair of unit vectors.
 
-    config: the model. loss: how its parts are weighed in training.
+    config: the model; without a ``crossing`` it has no head and serves the cosine alone.
+    loss: how the parts of the loss are weighed in training.
     """
 
     def __init__(self, config: TwinConfig, loss: Loss | None = None) -> None:
         super().__init__()
         self.towers = TwinTowers(config)
         self.cosine = CosineCrossing()
-        self.head = ResidualHead(config.tower.dimension)
+        self.head = ResidualHead(config.tower.dimension, config.crossing) if config.crossing else None
         self.loss = loss or Loss()
 
-    def logits(self, queries: Tensor, documents: Tensor) -> tuple[Tensor, Tensor]:
-        """Both crossings' logits ``(queries, documents)``: the cosine's, and the residual's, which adds the head."""
+    def logits(self, queries: Tensor, documents: Tensor) -> list[Tensor]:
+        """Each crossing's logits ``(queries, documents)``: the cosine's, then the residual's where there is a head."""
         cosine = self.cosine(queries, documents)
-        return cosine, cosine + self.head(queries, documents)
+        if self.head is None:
+            return [cosine]
+        head = self.head(queries, documents)
+        return [cosine, cosine + head if self.head.config.cosine else head]
 
-    def forward(
-        self,
-        query_ids: Tensor,
-        query_mask: Tensor,
-        document_ids: Tensor,
-        document_mask: Tensor,
-        scores: Tensor,
-        query_targets: Tensor | None = None,
-        document_targets: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """The loss of one batch of pairs (see ``BatchedPairs``).
+    def forward(self, queries: Part, documents: Part, pairs: Part) -> dict[str, Tensor]:
+        """The loss of one batch (see ``BatchedPairs``), averaged over the crossings."""
+        given = Labels(**pairs, query_vectors=queries.get("vectors"), document_vectors=documents.get("vectors"))
+        vectors = self.towers.query(queries["ids"], queries["mask"])
+        against = self.towers.document(documents["ids"], documents["mask"])
+        crossed = [crossing_loss(logits, given, self.loss) for logits in self.logits(vectors, against)]
+        return {"loss": torch.stack(crossed).mean() + vector_loss(vectors, against, given, self.loss)}
 
-        A teacher of vectors labels every pair of the batch; scores label each query with its own document.
-        """
-        queries = self.towers.query(query_ids, query_mask)
-        documents = self.towers.document(document_ids, document_mask)
-        cosine, residual = self.logits(queries, documents)
-        total = torch.zeros(())
-        if query_targets is not None and document_targets is not None:
-            aligned = alignment_loss(queries, query_targets) + alignment_loss(documents, document_targets)
-            total = total + self.loss.alignment * aligned / 2
-            labels = teacher_probabilities(query_targets, document_targets, self.loss.sharpness, self.loss.centre)
-        else:
-            cosine, residual, labels = cosine.diagonal(), residual.diagonal(), scores
-        soft = soft_label_loss(cosine, labels, self.loss.temperature) + soft_label_loss(
-            residual, labels, self.loss.temperature
-        )
-        return {"loss": total + self.loss.soft * soft / 2}
+    def pair_logits(self, queries: Part, documents: Part, pairs: Part) -> Tensor:
+        """The last crossing's logits of a batch's pairs, ``(pairs,)``: what is served."""
+        vectors = self.towers.query(queries["ids"], queries["mask"])
+        against = self.towers.document(documents["ids"], documents["mask"])
+        return self.logits(vectors, against)[-1][pairs["queries"], pairs["documents"]]

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 NEEDS_TORCH = [
+    "test_align.py",
     "test_checkpoint.py",
     "test_crossings.py",
     "test_distill.py",
@@ -19,6 +20,8 @@ NEEDS_TORCH = [
     "test_quantize.py",
     "test_saving.py",
     "test_towers.py",
+    "test_training_data.py",
+    "test_training_measures.py",
 ]
 collect_ignore = [] if sys.version_info[:2] == (3, 11) else NEEDS_TORCH
 
