@@ -84,7 +84,7 @@ class Schedule:
     trained: the whole student, or its ``crossings`` alone over frozen towers.
     batch_tokens: tokens a batch, padding included; ``accumulate`` batches make a step.
     table_learning_rate: of the token tables. crossing_learning_rate: of the crossings.
-    precision: of the arithmetic; bf16 and fp16 are for a GPU.
+    precision: of the arithmetic; fp16 needs a GPU, bf16 pays where the processor has it.
     held_out: pairs, of whole queries, that are not trained on but measured every ``checkpoint_steps``.
     measure: by which the best checkpoint is told: the loss, or the ROC-AUC of judged pairs, pooled or by query.
     patience: measurements without a better one that end the run, whose best checkpoint is then kept; 0 for never.

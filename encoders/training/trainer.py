@@ -22,6 +22,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from ...errors import InvalidInputError
 from .data import Batch, BatchedPairs
 from .measures import grouped_auc, roc_auc
 from .objective import RELEVANT
@@ -145,7 +146,12 @@ def train(
 
 
 def arguments(schedule: Schedule, batches: int, work: Path) -> TrainingArguments:
-    """A schedule in the Trainer's terms; each of its batches is one of our items."""
+    """A schedule in the Trainer's terms; each of its batches is one of our items.
+
+    Raises InvalidInputError for fp16 on a machine without an accelerator.
+    """
+    if schedule.precision == "fp16" and not torch.accelerator.is_available():
+        raise InvalidInputError("schedule.precision fp16 needs a GPU: say bf16 or fp32")
     steps = max(1, batches // schedule.accumulate) * schedule.epochs
     best = bool(schedule.patience)
     return TrainingArguments(
@@ -158,6 +164,7 @@ def arguments(schedule: Schedule, batches: int, work: Path) -> TrainingArguments
         weight_decay=schedule.weight_decay,
         lr_scheduler_type="linear",
         warmup_steps=int(schedule.warmup_share * steps),
+        use_cpu=not torch.accelerator.is_available(),
         bf16=schedule.precision == "bf16",
         fp16=schedule.precision == "fp16",
         logging_steps=50,
