@@ -19,6 +19,7 @@ NEEDS_TORCH = [
     "test_losses.py",
     "test_quantize.py",
     "test_saving.py",
+    "test_start.py",
     "test_towers.py",
     "test_training_data.py",
     "test_training_measures.py",
