@@ -1,17 +1,21 @@
-"""``twinbert model …``: what a model is."""
+"""``twinbert model …``: look at models, and bring them in and out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from ..errors import MissingExtraError
 from .options import AsJson
-from .output import print_facts, print_line
+from .output import note, print_facts, print_line
 
-app = typer.Typer(help="Look at models, and export them.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from ..encoders.config import TowerConfig, TwinConfig
+
+app = typer.Typer(help="Look at models, import, export and push them.", no_args_is_help=True)
 
 
 @app.command(epilog="Example: twinbert model info starter")
@@ -23,20 +27,77 @@ def info(
     from ..encoders import TwinEncoder
 
     encoder = TwinEncoder.from_pretrained(model)
-    tower = encoder.config.tower
+    config = encoder.config
     facts = {
         "model": encoder.source,
         "space": encoder.space,
         "dimension": encoder.dimension,
-        "tokenizer": tower.tokenizer,
-        "layers": tower.layers,
-        "hidden_size": tower.hidden_size,
-        "towers": "shared" if encoder.config.shared else "separate",
-        "query_tokens": encoder.config.query_tokens,
-        "document_tokens": encoder.config.document_tokens,
+        "tokenizer": _each(config, lambda tower: tower.tokenizer),
+        "layers": _each(config, lambda tower: tower.layers),
+        "hidden_size": _each(config, lambda tower: tower.hidden_size),
+        "pooling": _each(config, lambda tower: tower.pooling),
+        "towers": config.towers,
+        "query_tokens": config.query_tokens,
+        "document_tokens": config.document_tokens,
         "crossings": "cosine and residual" if encoder.has_head else "cosine",
     }
     print_facts(facts, as_json=as_json)
+
+
+def _each(config: TwinConfig, value: Callable[[TowerConfig], str | int]) -> str | int:
+    """A fact of both towers: one value where they agree, ``query / document`` where they do not."""
+    query, document = (value(config.tower_of(side)) for side in ("query", "document"))
+    return document if query == document else f"{query} / {document}"
+
+
+@app.command(
+    "import", epilog="Example: twinbert model import sentence-transformers/all-MiniLM-L6-v2 my-model --revision main"
+)
+def import_(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A sentence-transformers folder or hub id.", show_default=False)
+    ],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="New folder for the model.", show_default=False)],
+    revision: Annotated[
+        Optional[str],  # noqa: UP045 - read at run time
+        typer.Option(metavar="NAME", help="Branch, tag or commit of a hub id."),
+    ] = None,
+    local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Download nothing.")] = False,
+    without_prompts: Annotated[
+        bool, typer.Option("--without-prompts", help="Import a model that puts prompts before texts, without them.")
+    ] = False,
+) -> None:
+    """Make a twin model of a sentence-transformers model of the BERT family: one tower, its own vectors, cosine alone.
+
+    A residual head can be trained on it afterwards.
+    """
+    try:
+        from ..encoders.training.importing import ImportOptions, import_model
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"importing ({error.name})", "train") from error
+    options = ImportOptions(revision=revision, local_files_only=local_files_only, without_prompts=without_prompts)
+    folder = import_model(source, model, options)
+    note("it serves the cosine alone, until a residual head is trained on it")
+    print_line(str(folder.root))
+
+
+@app.command(epilog="Example: twinbert model push my-model someone/my-model --private")
+def push(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or hub id.", show_default=False)],
+    repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="owner/name on the hub.", show_default=False)],
+    revision: Annotated[
+        Optional[str],  # noqa: UP045 - read at run time
+        typer.Option(metavar="NAME", help="Branch to push to, made when it is not there."),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request.")] = False,
+) -> None:
+    """Push a model to the Hugging Face hub, as who logged in there last; prints the commit's address."""
+    from ..encoders import TwinEncoder
+
+    encoder = TwinEncoder.from_pretrained(model)
+    address = encoder.push_to_hub(repo_id, revision=revision, private=private or None, create_pr=create_pr)
+    print_line(address)
 
 
 @app.command(epilog="Example: twinbert model export my-model")

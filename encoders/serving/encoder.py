@@ -12,6 +12,7 @@ from onnxruntime import InferenceSession
 from ...errors import ModelError
 from ..config import SIDES, Side, TwinConfig, read_config
 from ..folder import STARTER, ModelFolder, Precision, locate
+from ..hub import PushOptions, copy_model, push_model
 from .crossing import ResidualCrossing, read_crossing
 from .tokenizing import Tokenizer, tokenizer_of
 from .tower import OnnxTower, load_session
@@ -21,7 +22,7 @@ class TwinEncoder:
     """A TwinBERT ready to serve, without torch. Make one with ``from_pretrained``.
 
     source: what ``from_pretrained`` takes to load this model again.
-    space: fingerprint of the vector space that its documents live in.
+    folder: where its files are. space: fingerprint of the vector space that its documents live in.
     dimension: length of a vector.
     """
 
@@ -31,8 +32,9 @@ class TwinEncoder:
         config: TwinConfig,
         towers: dict[Side, OnnxTower],
         crossing: ResidualCrossing | None,
+        folder: ModelFolder,
     ) -> None:
-        self.source, self.config = source, config
+        self.source, self.config, self.folder = source, config, folder
         self.space, self.dimension = config.space, config.tower.dimension
         self._towers, self._crossing = towers, crossing
 
@@ -64,7 +66,38 @@ class TwinEncoder:
             folder.require_whole(folder.head, config.files)
             crossing = read_crossing(folder.head, config.tower.dimension, config.crossing)
         name = str(folder.root) if Path(source).is_dir() and str(source) != STARTER else str(source)
-        return cls(name, config, towers, crossing)
+        return cls(name, config, towers, crossing, folder)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Copy the model's files, and nothing that lies beside them, to a new folder, or over a copy of the same model.
+
+        Raises ModelError, before anything is copied, for files that are not the ones that its ``config.json`` names,
+        and for a folder that holds something else.
+        """
+        copy_model(self.folder, Path(folder))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        revision: str | None = None,
+        private: bool | None = None,
+        create_pr: bool = False,
+        commit_message: str = "Upload a twinbert model",
+        token: str | None = None,
+    ) -> str:
+        """Push the model's files to a Hugging Face repository, made where it is not there; gives the commit's address.
+
+        revision: the branch, made where it is not there; the main one when None.
+        private: of a repository that is made. create_pr: open a pull request, and leave the branch as it is.
+        token: that of the last login when None.
+
+        Raises ModelError for a model that is not whole, and for what the hub refuses.
+        """
+        options = PushOptions(
+            revision=revision, private=private, create_pr=create_pr, commit_message=commit_message, token=token
+        )
+        return push_model(self.folder, repo_id, options)
 
     @property
     def has_head(self) -> bool:

@@ -50,7 +50,9 @@ def export(student: Student, folder: ModelFolder) -> None:
     for side, tower in towers.items():
         fp32, int8 = (folder.graph(side, precision, shared=config.shared) for precision in PRECISIONS)
         export_tower(tower, fp32, int8)
-    if student.head is not None:
+    if student.head is None:
+        folder.head.unlink(missing_ok=True)
+    else:
         write_crossing(fold(student, student.head), folder.head)
     space = space_of(student, folder)
     write_config(dataclasses.replace(config, space=space, files=folder.checksums()), folder.config)

@@ -259,7 +259,9 @@ COMMANDS = [
     ["search"],
     ["eval"],
     ["model", "info"],
+    ["model", "import"],
     ["model", "export"],
+    ["model", "push"],
     ["train", "distill"],
     *[["index", name] for name in ("build", "upsert", "delete", "get", "info", "verify", "compact")],
 ]

@@ -15,6 +15,7 @@ NEEDS_TORCH = [
     "test_crossings.py",
     "test_distill.py",
     "test_export.py",
+    "test_importing.py",
     "test_initialise.py",
     "test_losses.py",
     "test_quantize.py",
