@@ -157,10 +157,16 @@ def read_config(path: Path) -> TwinConfig:
     except FileNotFoundError:
         raise ModelError(f"{path.parent} is not a twinbert model folder: it has no {path.name}") from None
     except (msgspec.MsgspecError, OSError) as error:
-        raise ModelError(f"{path}: not a twinbert model's configuration ({error})") from error
+        remedy = _import_it(path)
+        raise ModelError(f"{path}: not a twinbert model's configuration ({error}){remedy}") from error
     if config.format_version > FORMAT_VERSION:
         raise ModelError(f"{path}: format {config.format_version} is newer than this twinbert reads: upgrade twinbert")
     return config
+
+
+def _import_it(path: Path) -> str:
+    foreign = (path.parent / "modules.json").is_file()
+    return ": a sentence-transformers model is made one by twinbert model import" if foreign else ""
 
 
 def write_config(config: TwinConfig, path: Path) -> None:

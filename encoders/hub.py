@@ -43,6 +43,8 @@ def model_files(folder: ModelFolder) -> list[str]:
     """
     config = read_config(folder.config)
     for name in config.files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ModelError(f"{folder.config} names {name}, which lies outside the model's folder")
         folder.require_whole(folder.root / name, config.files)
     kept = [name for name in KEPT if (folder.root / name).is_file() and name not in config.files]
     return [*config.files, *kept, folder.name_of(folder.config)]

@@ -105,11 +105,17 @@ class TwinEncoder:
         return self._crossing is not None
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode queries: ``(n, dimension)`` float32 unit rows."""
+        """Encode queries: ``(n, dimension)`` float32 unit rows.
+
+        Any text has a vector: an empty one that of an empty text. Raises InvalidInputError for what is no text.
+        """
         return self._towers["query"].encode(texts)
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode documents: ``(n, dimension)`` float32 unit rows, each independent of the others."""
+        """Encode documents: ``(n, dimension)`` float32 unit rows, each independent of the others.
+
+        As ``encode_queries`` does.
+        """
         return self._towers["document"].encode(texts)
 
     def score(self, query: NDArray[np.float32], documents: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -133,7 +139,7 @@ def _load_towers(
         path = folder.graph(side, chosen, shared=config.shared)
         if path not in sessions:
             folder.require_whole(path, config.files)
-            sessions[path] = load_session(path, config.tower.dimension)
+            sessions[path] = load_session(path, config.tower_of(side))
         towers[side] = OnnxTower(sessions[path], _tokenizer(folder, config, side), config.tower.dimension, threads)
     return towers
 

@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ...errors import ModelError
+from ..config import TowerConfig
 from .batches import pad, token_budget
 from .tokenizing import Tokenizer
 
@@ -31,7 +32,10 @@ class OnnxTower:
         self._session = session
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode texts: ``(n, dimension)`` float32 unit rows, in order, none dependent on its neighbours."""
+        """Encode texts: ``(n, dimension)`` float32 unit rows, in order, none dependent on its neighbours.
+
+        Raises InvalidInputError for what is no text.
+        """
         ids = self.tokenizer.encode(texts)
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
@@ -50,19 +54,34 @@ class OnnxTower:
         return vectors
 
 
-def load_session(path: Path, dimension: int) -> onnxruntime.InferenceSession:
+def load_session(path: Path, config: TowerConfig) -> onnxruntime.InferenceSession:
     """Load a tower's graph; each of its calls runs on the thread that makes it.
 
-    Raises ModelError, naming the file, when ONNX Runtime cannot load it or its vectors have another length.
+    Raises ModelError, naming the file, when ONNX Runtime cannot load it, or when it is the graph of another tower than
+    the configuration's: other inputs, other vectors.
     """
     try:
         session = onnxruntime.InferenceSession(path, _options(), providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no base but this
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
+    _require_interface(path, session, config)
     found = session.get_outputs()[0].shape[-1]
-    if found != dimension:
-        raise ModelError(f"{path} gives {found} dimensions, config.json says {dimension}: export the model again")
+    if found != config.dimension:
+        raise ModelError(
+            f"{path} gives {found} dimensions, config.json says {config.dimension}: export the model again"
+        )
     return session
+
+
+def _require_interface(path: Path, session: onnxruntime.InferenceSession, config: TowerConfig) -> None:
+    found = {part.name: (part.type, len(part.shape)) for part in [*session.get_inputs(), *session.get_outputs()]}
+    ids = 3 if config.tokenizer == "trigrams" else 2
+    wanted = {"ids": ("tensor(int64)", ids), "mask": ("tensor(float)", 2), "vectors": ("tensor(float)", 2)}
+    if found != wanted:
+        told = ", ".join(f"{name} {kind} of rank {rank}" for name, (kind, rank) in found.items())
+        raise ModelError(
+            f"{path} is not the graph of a {config.tokenizer} tower: it has {told}; export the model again"
+        )
 
 
 def _options() -> onnxruntime.SessionOptions:

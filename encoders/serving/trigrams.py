@@ -10,6 +10,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from .texts import require_texts
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 TRIGRAMS_PER_WORD = 20
 """A word's further trigrams are left out."""
@@ -67,8 +69,12 @@ class TrigramTokenizer:
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         """Give each text's ids, ``(positions, 20)`` int64, 0 where a word has fewer trigrams.
 
-        Tabs and line ends count as spaces here; the paper's rule alone would join the words around them.
+        Tabs and line ends count as spaces here; the paper's rule alone would join the words around them. A text
+        without any of ``a-z0-9`` is one empty word.
+
+        Raises InvalidInputError for what is no text.
         """
+        require_texts(texts)
         return [self._encode_one(" ".join(text.split())) for text in texts]
 
     def _encode_one(self, text: str) -> NDArray[np.int64]:
