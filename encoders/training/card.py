@@ -59,7 +59,7 @@ def write_card(folder: ModelFolder, facts: CardFacts) -> None:
         *_section("Training", _figures(folder.root / TRAINING)),
         *_section("Exported graphs against torch", _figures(folder.root / PARITY)),
         "## Files",
-        _table([("file", "MB"), *_sizes(folder)]),
+        _table([("file", "MB"), *_sizes(folder, config)]),
     ]
     folder.card.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
 
@@ -141,15 +141,19 @@ def _figures(path: Path) -> str:
 
 def _tables(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """JSON as Markdown: a list of objects is a table, an object's plain values another, what it nests follows."""
-    if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+    if _is_table(value):
         names = list(dict.fromkeys(name for row in value for name in row))
         return _table([tuple(names), *(tuple(_plain(row.get(name)) for name in names) for row in value)])
     if not isinstance(value, dict):
         return _plain(value)
-    nested = {name: part for name, part in value.items() if isinstance(part, dict | list) and part}
+    nested = {name: part for name, part in value.items() if isinstance(part, dict) or _is_table(part)}
     rows = [(name, _plain(part)) for name, part in value.items() if name not in nested]
-    parts = [_table([("", ""), *rows])] if rows else []
+    parts = [_table([("measure", "value"), *rows])] if rows else []
     return "\n\n".join([*parts, *(f"{name}:\n\n{_tables(part)}" for name, part in nested.items())])
+
+
+def _is_table(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -166,6 +170,8 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
-def _sizes(folder: ModelFolder) -> list[tuple[str, str]]:
-    paths = sorted(path for path in folder.root.rglob("*") if path.is_file() and path != folder.card)
-    return [(folder.name_of(path), f"{path.stat().st_size / 1e6:.1f}") for path in paths]
+def _sizes(folder: ModelFolder, config: TwinConfig) -> list[tuple[str, str]]:
+    """Megabytes of the weights and of what serving reads."""
+    names = [folder.name_of(folder.weights), *config.files]
+    paths = {name: folder.root / name for name in names}
+    return [(name, f"{path.stat().st_size / 1e6:.3g}") for name, path in paths.items() if path.is_file()]

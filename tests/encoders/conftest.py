@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 NEEDS_TORCH = [
     "test_align.py",
+    "test_card.py",
     "test_checkpoint.py",
     "test_crossings.py",
     "test_damage.py",
