@@ -19,7 +19,7 @@ Precision = Literal["int8", "fp32"]
 STARTER = "starter"
 """Name of the model that ships in the package."""
 STARTER_FOLDER = Path(__file__).parent / "starter"
-SERVED_FILES = ("*.json", "*.safetensors", "onnx/*.onnx", "README.md")
+SERVED_FILES = ("*.json", "*.toml", "*.safetensors", "onnx/*.onnx", "README.md")
 """What a model's hub repository is asked for."""
 
 
@@ -132,9 +132,11 @@ def fetch(
     What can only be a path (a ``Path``, or text that starts with ``/``, ``./``, ``../`` or ``~`` or ends with a slash)
     never goes to the network.
 
-    Raises ModelError when there is none.
+    Raises ModelError when there is none, and for the revision of a folder, which has none.
     """
     if Path(source).is_dir():
+        if revision is not None:
+            raise ModelError(f"{source} is a folder and has no revision {revision}: name one of a hub id")
         return Path(source).resolve()
     if _only_a_path(source):
         raise ModelError(f"no folder at {source}: check the path")

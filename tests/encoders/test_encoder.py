@@ -90,6 +90,11 @@ def test_what_can_only_be_a_path_never_goes_to_the_network(name: str | Path) -> 
         locate(name)
 
 
+def test_a_folder_has_no_revisions(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is a folder and has no revision main: name one of a hub id"):
+        locate(tmp_path, revision="main")
+
+
 def test_a_file_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("model.zip").write_bytes(b"PK")

@@ -105,6 +105,8 @@ def test_a_pushed_model_is_loaded_again_by_its_id(hub: Hub, model: ModelFolder, 
     assert [commit["summary"] for commit in hub.commits] == ["Upload a twinbert model"]
     loaded = TwinEncoder.from_pretrained("someone/twin", cache_dir=tmp_path / "cache")
     again = TwinEncoder.from_pretrained("someone/twin", cache_dir=tmp_path / "cache", local_files_only=True)
+    again.save_pretrained(tmp_path / "copy")
+    assert files_of(tmp_path / "copy") == files_of(STARTER_FOLDER)
     for copy in (loaded, again):
         assert (copy.source, copy.space) == ("someone/twin", encoder.space)
         np.testing.assert_array_equal(copy.encode_queries(["x"]), encoder.encode_queries(["x"]))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import BERT, DISTILBERT, checkpoint, edit, sentence_folder
+from hub_stub import running_hub
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 from tower_shapes import TRIGRAMS
@@ -334,6 +335,28 @@ def test_tokenizers_that_do_not_fit_are_refused(tmp_path: Path, vocabulary_file:
         edit(path, model=model)
     with pytest.raises(ModelError, match=message):
         import_model(source, tmp_path / "m")
+
+
+def test_a_hub_id_is_downloaded_without_its_pickles_and_named_as_the_base(
+    tmp_path: Path, vocabulary_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = sentence_folder(tmp_path / "source", vocabulary_file)
+    (source / "pytorch_model.bin").write_bytes(b"\x80")
+    with running_hub() as hub:
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        files = [path for path in source.rglob("*") if path.is_file()]
+        hub.branches["main"] = {path.relative_to(source).as_posix(): path.read_bytes() for path in files}
+        options = ImportOptions(revision="main", cache_dir=tmp_path / "cache")
+        imported = import_model("someone/twin", tmp_path / "m", options)
+        assert [path for _, path in hub.asked if path.endswith(".bin")] == []
+    np.testing.assert_array_equal(
+        served(imported, TINY_TEXTS), served(import_model(source, tmp_path / "same"), TINY_TEXTS)
+    )
+    card = imported.card.read_text()
+    assert card.startswith("---\nbase_model: someone/twin\n")
+    assert "Imported from someone/twin at main, a sentence-transformers model; not trained further." in card
 
 
 def test_a_target_that_holds_something_is_left_alone(tmp_path: Path, vocabulary_file: Path) -> None:
