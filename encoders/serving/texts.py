@@ -8,7 +8,7 @@ from ...errors import InvalidInputError
 
 
 def require_texts(texts: Sequence[str]) -> None:
-    """Raise InvalidInputError for one text in place of several, for what is no text, and for half a surrogate pair.
+    """Raise InvalidInputError for one text in place of several, for what is no text, and for a lone surrogate.
 
     Everything else is a text: the empty one, blanks, NULs, any script, any length.
     """
@@ -20,6 +20,6 @@ def require_texts(texts: Sequence[str]) -> None:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise InvalidInputError(
-                f"texts[{place}] holds half a surrogate pair at character {error.start}: decode the input anew"
-            ) from error
+            at = f"(at character {error.start + 1})"
+            message = f"texts[{place}] holds a lone surrogate {at}, which UTF-8 cannot write: remove it"
+            raise InvalidInputError(message) from error

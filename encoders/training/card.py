@@ -57,7 +57,7 @@ def write_card(folder: ModelFolder, facts: CardFacts) -> None:
         USE,
         *_section("Recipe", _recipe(folder.root / RECIPE)),
         *_section("Training", _figures(folder.root / TRAINING)),
-        *_section("Exported graphs against torch", _figures(folder.root / PARITY)),
+        *_section("int8 against fp32", _figures(folder.root / PARITY)),
         "## Files",
         _table([("file", "MB"), *_sizes(folder, config)]),
     ]

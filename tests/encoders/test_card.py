@@ -69,7 +69,7 @@ held_out:
 | 1 | 0.8123 |
 | 2 |  |
 
-## Exported graphs against torch
+## int8 against fp32
 
 | measure | value |
 |---|---|

@@ -80,7 +80,7 @@ def test_every_text_has_a_finite_unit_vector_and_what_is_cut_off_changes_nothing
         ("read", "one text where a list of texts belongs: put it in a list"),
         (["a", None], r"texts\[1\] is no text but NoneType"),
         ([b"a"], r"texts\[0\] is no text but bytes"),
-        (["a", "b", "read\ud83dfile"], r"texts\[2\] holds half a surrogate pair at character 4: decode the input anew"),
+        (["a", "b", "read\ud83dfile"], r"texts\[2\] holds a lone surrogate \(at character 5\), which UTF-8"),
     ],
 )
 def test_what_is_no_text_is_refused(starter: TwinEncoder, texts, message: str) -> None:
