@@ -20,6 +20,7 @@ from ...errors import InvalidInputError, ModelError
 from ..folder import ModelFolder
 from ..serving.batches import token_budget
 from ..serving.tokenizing import tokenizer_of
+from .card import CardFacts, write_card
 from .data import Batch, EncodedTexts, Part, encode_texts, padded
 from .distill import claim, run_name
 from .losses import alignment_loss
@@ -100,6 +101,11 @@ def align_query_tower(
     folder = ModelFolder(target)
     save(student.eval(), folder, vocabulary)
     write_figures({"aligned_to": base.root.name, "texts": len(texts)} | figures, folder.root / "training.json")
+    kept = ", ".join(map(str, options.layers))
+    origin = (
+        f"{base.root.name} with a query tower of its layers {kept}, aligned to its own; the documents' stays as it is."
+    )
+    write_card(folder, CardFacts(name=target.name, origin=origin))
     return folder
 
 

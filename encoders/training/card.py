@@ -68,7 +68,7 @@ USE = """\
 ```python
 from twinbert import Document, Retriever
 
-documents = [Document("svc", "", "the service restarts at midnight")]
+documents = [Document("svc", "the service restarts at midnight")]
 retriever = Retriever.build("docs.index", documents, "path/or/hub-id/of/this/model")
 ```"""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...errors import ModelError
 from ..folder import ModelFolder
+from .card import CardFacts, write_card
 from .distill import Inputs, distill
 from .recipe import Recipe, write_recipe
 from .saving import save
@@ -18,7 +19,7 @@ __all__ = ["Inputs", "run"]
 def run(
     inputs: Inputs, recipe: Recipe, target: Path, *, resume: bool = False, report: Report | None = None
 ) -> ModelFolder:
-    """Distil by a recipe, save the model with everything that serving needs; recipe and figures are kept beside it.
+    """Distil by a recipe, save the model with all that serving needs; recipe, figures and a card are kept beside it.
 
     report: told what is being done, how much of it is done, and how much there is.
 
@@ -31,7 +32,22 @@ def run(
     save(trained.student, folder, trained.vocabulary if folder_needs_vocabulary(recipe) else None)
     write_recipe(recipe, folder.root / "recipe.toml")
     write_figures(trained.figures, folder.root / "training.json")
+    write_card(folder, CardFacts(name=target.name, origin=_origin(recipe, inputs)))
     return folder
+
+
+def _origin(recipe: Recipe, inputs: Inputs) -> str:
+    """What the card says of where the weights come from."""
+    start, taught = recipe.start, f", taught the vectors of {inputs.teacher.name}" if inputs.teacher else ""
+    named = start.model or start.checkpoint
+    begun = (
+        f"Started from {Path(named).name if Path(named).exists() else named}"
+        if named
+        else "Started from random weights"
+    )
+    if start.fitted:
+        begun = "Started from layers of its teacher, the rest fitted in closed form"
+    return f"{begun}, trained on the pairs of {inputs.pairs.name}{taught}."
 
 
 def require_free(target: Path) -> None:

@@ -127,6 +127,10 @@ def test_the_effective_recipe_and_the_figures_stand_in_the_model(tmp_path: Path,
     figures = json.loads((tmp_path / "model" / "training.json").read_text())
     assert figures["pairs"] == 600
     assert figures["held_out"].keys() == {"loss", "auc", "query_auc"}
+    assert (
+        "Started from random weights, trained on the pairs of pairs.jsonl."
+        in (tmp_path / "model/README.md").read_text()
+    )
 
 
 def test_a_run_that_gets_no_better_ends_early_with_its_best_weights(tmp_path: Path, pairs: Path) -> None:
