@@ -33,6 +33,8 @@ class ModelFolder:
     onnx/               ``tower.onnx`` when the towers are shared, else ``query.onnx`` and ``document.onnx``;
                         ``…_int8.onnx`` beside them
     head.safetensors    both crossings for NumPy; absent from a model that serves the cosine alone
+    canaries.safetensors  a few texts' vectors at export, to notice a processor that computes otherwise; optional
+    parity.json         what int8 keeps of fp32 and what it saves; not needed to serve
     README.md           the card
     """
 
@@ -59,6 +61,16 @@ class ModelFolder:
         return self.root / "head.safetensors"
 
     @property
+    def canaries(self) -> Path:
+        """A few texts' vectors at export."""
+        return self.root / "canaries.safetensors"
+
+    @property
+    def parity(self) -> Path:
+        """The report of the int8 export."""
+        return self.root / "parity.json"
+
+    @property
     def card(self) -> Path:
         """The model card."""
         return self.root / "README.md"
@@ -74,7 +86,7 @@ class ModelFolder:
 
     def checksums(self) -> dict[str, str]:
         """BLAKE2b of every file that serving reads, by its path inside the folder."""
-        paths = [self.tokenizer, self.head, *sorted((self.root / "onnx").glob("*.onnx"))]
+        paths = [self.tokenizer, self.head, self.canaries, *sorted((self.root / "onnx").glob("*.onnx"))]
         return {self.name_of(path): checksum(path) for path in paths if path.exists()}
 
     def require_whole(self, path: Path, checksums: Mapping[str, str]) -> None:

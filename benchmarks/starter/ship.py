@@ -13,7 +13,7 @@ from pathlib import Path
 from twinbert.encoders import ModelFolder
 from twinbert.encoders.config import read_config, write_config
 
-SHIPPED = ("tokenizer.json", "head.safetensors", "onnx/tower_int8.onnx")
+SHIPPED = ("tokenizer.json", "head.safetensors", "canaries.safetensors", "onnx/tower_int8.onnx")
 
 
 def main() -> None:

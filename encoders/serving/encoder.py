@@ -12,6 +12,7 @@ from onnxruntime import InferenceSession
 from ...errors import ModelError
 from ..config import SIDES, Side, TwinConfig, read_config
 from ..folder import STARTER, ModelFolder, Precision, locate
+from .canaries import check_canaries
 from ..hub import PushOptions, copy_model, push_model
 from .crossing import ResidualCrossing, read_crossing
 from .tokenizing import Tokenizer, tokenizer_of
@@ -48,19 +49,27 @@ class TwinEncoder:
         revision: str | None = None,
         cache_dir: Path | None = None,
         local_files_only: bool = False,
+        canaries: bool = True,
     ) -> TwinEncoder:
         """Load the ``starter`` model, a folder, or a Hugging Face hub id (downloaded unless ``local_files_only``).
 
         precision: ``int8`` where the folder has it, else ``fp32``, when None.
         threads: batches of texts encoded at once; a single query always runs on its caller's thread.
+        canaries: encode the model's canary texts and compare them with their vectors at export, where it has them;
+        the environment variable ``TWINBERT_CANARIES=off`` leaves that out too.
 
-        Raises ModelError for a model that is not there, not whole, or newer than this package.
+        Raises ModelError for a model that is not there, not whole, newer than this package, or that this machine
+        computes otherwise than the one that exported it.
         """
         folder = locate(source, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
         config = read_config(folder.config)
         if not config.space:
             raise ModelError(f"{folder.config} names no vector space: export the model with this package")
-        towers = _load_towers(folder, config, precision, threads)
+        chosen = precision or _best_precision(folder, config)
+        towers = _load_towers(folder, config, chosen, threads)
+        if canaries and folder.name_of(folder.canaries) in config.files:
+            folder.require_whole(folder.canaries, config.files)
+            check_canaries(folder.canaries, towers, chosen)
         crossing = None
         if config.crossing is not None and "head.safetensors" in config.files:
             folder.require_whole(folder.head, config.files)
@@ -129,14 +138,11 @@ class TwinEncoder:
         return self._crossing.score(query, documents)
 
 
-def _load_towers(
-    folder: ModelFolder, config: TwinConfig, precision: Precision | None, threads: int
-) -> dict[Side, OnnxTower]:
-    chosen = precision or _best_precision(folder, config)
+def _load_towers(folder: ModelFolder, config: TwinConfig, precision: Precision, threads: int) -> dict[Side, OnnxTower]:
     sessions: dict[Path, InferenceSession] = {}
     towers: dict[Side, OnnxTower] = {}
     for side in SIDES:
-        path = folder.graph(side, chosen, shared=config.shared)
+        path = folder.graph(side, precision, shared=config.shared)
         if path not in sessions:
             folder.require_whole(path, config.files)
             sessions[path] = load_session(path, config.tower_of(side))

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import safetensors
 import torch
 from numpy.typing import NDArray
@@ -14,23 +15,38 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...errors import ModelError
-from ..config import Side, TowerConfig, TwinConfig, read_config, write_config
+from ..config import SIDES, Side, TowerConfig, TwinConfig, read_config, write_config
 from ..folder import ModelFolder, Precision, checksum, fingerprint
+from ..serving.canaries import sing, write_canaries
 from ..serving.crossing import BottleneckHead, Head, LinearHead, ReluHead, ResidualCrossing, write_crossing
+from ..serving.tokenizing import tokenizer_of
+from ..serving.tower import OnnxTower, load_session
 from .crossings import ResidualHead
-from .export import export_tower
+from .quantisation.export import export_int8
+from .quantisation.graph import fp32_graph
+from .quantisation.parity import ParityReport
+from .quantisation.recipe import Int8Options
+from .quantisation.texts import ExportTexts
 from .student import Student
 from .towers import Tower
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
 
-def save(student: Student, folder: ModelFolder, tokenizer: Path | None) -> None:
+def save(
+    student: Student,
+    folder: ModelFolder,
+    tokenizer: Path | None,
+    options: Int8Options | None = None,
+    texts: ExportTexts | None = None,
+) -> ParityReport:
     """Write the whole folder: weights, tokeniser, towers in both precisions, folded crossings, configuration.
 
     tokenizer: the ``tokenizer.json`` that the student was trained with; None for trigrams.
+    options, texts: of the int8 export, see ``export``.
 
-    Raises ModelError when there is something at the folder already.
+    Raises ModelError when there is something at the folder already, and as ``export`` does; what was trained is then
+    in the folder all the same, to be exported with other options.
     """
     if folder.root.exists() and any(folder.root.iterdir()):
         raise ModelError(f"{folder.root} is not empty: name a new folder for the model")
@@ -38,24 +54,49 @@ def save(student: Student, folder: ModelFolder, tokenizer: Path | None) -> None:
     save_file({name: tensor.contiguous() for name, tensor in student.state_dict().items()}, folder.weights)
     if tokenizer is not None:
         shutil.copyfile(tokenizer, folder.tokenizer)
-    export(student, folder)
+    write_config(student.towers.config, folder.config)
+    return export(student, folder, options, texts)
 
 
-def export(student: Student, folder: ModelFolder) -> None:
-    """Write what serving reads, then the configuration that names it all."""
-    config = student.towers.config
+def export(
+    student: Student, folder: ModelFolder, options: Int8Options | None = None, texts: ExportTexts | None = None
+) -> ParityReport:
+    """Write what serving reads, then the configuration that names it all.
+
+    options: the int8 recipe and its bounds. texts: to calibrate int8 with, and to measure it by; without the latter
+    nothing is measured, and ``parity.json`` says so.
+
+    Raises ModelError when int8 keeps too few of fp32's neighbours, unless the options accept the loss.
+    """
+    config, texts = student.towers.config, texts or ExportTexts()
     towers: dict[Side, Tower] = {"query": student.towers.query}
     if student.towers.separate is not None:
         towers["document"] = student.towers.separate
     for side, tower in towers.items():
-        fp32, int8 = (folder.graph(side, precision, shared=config.shared) for precision in PRECISIONS)
-        export_tower(tower, fp32, int8)
+        path = folder.graph(side, "fp32", shared=config.shared)
+        path.parent.mkdir(exist_ok=True)
+        onnx.save(fp32_graph(tower), path)
+    report = export_int8(towers, config, folder, options or Int8Options(), texts)
+    folder.parity.write_bytes(report.to_json())
+    write_canaries(_canaries(config, folder), folder.canaries)
     if student.head is None:
         folder.head.unlink(missing_ok=True)
     else:
         write_crossing(fold(student, student.head), folder.head)
     space = space_of(student, folder)
     write_config(dataclasses.replace(config, space=space, files=folder.checksums()), folder.config)
+    return report
+
+
+def _canaries(config: TwinConfig, folder: ModelFolder) -> dict[str, NDArray[np.float32]]:
+    """What this machine makes of the canaries, for each side in each precision."""
+    found = {}
+    for side in SIDES:
+        tokenizer, tower = tokenizer_of(config, side, folder.tokenizer), config.tower_of(side)
+        for precision in PRECISIONS:
+            session = load_session(folder.graph(side, precision, shared=config.shared), tower)
+            found[f"{side}.{precision}"] = sing(OnnxTower(session, tokenizer, tower.dimension, 1))
+    return found
 
 
 def fold(student: Student, head: ResidualHead) -> ResidualCrossing:

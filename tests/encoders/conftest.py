@@ -21,7 +21,6 @@ NEEDS_TORCH = [
     "test_initialise.py",
     "test_losses.py",
     "test_odd_texts.py",
-    "test_quantize.py",
     "test_saving.py",
     "test_start.py",
     "test_towers.py",

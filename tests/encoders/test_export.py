@@ -1,4 +1,4 @@
-from pathlib import Path
+import dataclasses
 
 import numpy as np
 import onnxruntime
@@ -6,57 +6,94 @@ import pytest
 import torch
 from tower_shapes import TRIGRAMS, WORDPIECE
 from twinbert.encoders.config import TowerConfig
-from twinbert.encoders.folder import Precision
-from twinbert.encoders.training.export import export_tower
+from twinbert.encoders.training.quantisation.calibration import capture
+from twinbert.encoders.training.quantisation.graph import fp32_graph
+from twinbert.encoders.training.quantisation.quantise import TowerQuantiser
+from twinbert.encoders.training.quantisation.recipe import RECIPES
 from twinbert.encoders.training.towers import Tower
 
-SHAPES = [pytest.param(TRIGRAMS, id="trigrams"), pytest.param(WORDPIECE, id="wordpiece")]
-LEAST_COSINE: dict[Precision, float] = {"fp32": 1 - 1e-6, "int8": 0.99}
-"""What the graph may lose against torch, for random weights: int8 holds a random token table in 4 bits."""
+SHAPES = [
+    pytest.param(TRIGRAMS, id="trigrams"),
+    pytest.param(WORDPIECE, id="wordpiece"),
+    pytest.param(dataclasses.replace(WORDPIECE, pooling="mean", tanh=True), id="mean"),
+    pytest.param(dataclasses.replace(WORDPIECE, pooling="cls", skip=False, dimension=32), id="cls"),
+]
+PRECISIONS = ["fp32", *(recipe.name for recipe in RECIPES)]
+LEAST_COSINE = {"fp32": 1 - 1e-6, "plain": 0.999, "smooth": 0.999}
+"""What the graph may lose against torch for random weights; 0.9995 where a product's activations are in two parts."""
 
 
-def exported(config: TowerConfig, precision: Precision, folder: Path) -> tuple[Tower, onnxruntime.InferenceSession]:
+def tower_of(config: TowerConfig) -> Tower:
     torch.manual_seed(0)
     tower = Tower(config).eval()
     for parameter in tower.parameters():  # weights of a size that makes rounding visible
         parameter.data.mul_(3.0)
-    export_tower(tower, folder / "fp32.onnx", folder / "int8.onnx")
-    return tower, onnxruntime.InferenceSession(folder / f"{precision}.onnx", providers=["CPUExecutionProvider"])
+    return tower
 
 
-def inputs(config: TowerConfig, lengths: list[int]) -> dict[str, np.ndarray]:
-    generator = np.random.default_rng(0)
+def texts(config: TowerConfig, lengths: list[int], seed: int = 0) -> list[np.ndarray]:
+    generator = np.random.default_rng(seed)
     width = (20,) if config.tokenizer == "trigrams" else ()
-    ids = np.zeros((len(lengths), max(lengths), *width), dtype=np.int64)
-    mask = np.zeros((len(lengths), max(lengths)), dtype=np.float32)
-    for row, length in enumerate(lengths):
-        ids[row, :length] = generator.integers(1, config.vocab_size, (length, *width))
-        mask[row, :length] = 1
+    return [generator.integers(1, config.vocab_size, (length, *width)) for length in lengths]
+
+
+def padded(rows: list[np.ndarray]) -> dict[str, np.ndarray]:
+    longest = max(len(row) for row in rows)
+    ids = np.zeros((len(rows), longest, *rows[0].shape[1:]), dtype=np.int64)
+    mask = np.zeros((len(rows), longest), dtype=np.float32)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
     return {"ids": ids, "mask": mask}
 
 
+def session_of(tower: Tower, precision: str, table: str = "int8") -> onnxruntime.InferenceSession:
+    if precision == "fp32":
+        model = fp32_graph(tower)
+    else:
+        inputs = capture(tower, texts(tower.config, [12, 3, 7, 1] * 8, seed=1))
+        recipe = next(recipe for recipe in RECIPES if recipe.name == precision)
+        model = TowerQuantiser(tower, inputs, table).graph(recipe)
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
 @pytest.mark.parametrize("config", SHAPES)
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_onnx_equals_torch_and_no_vector_depends_on_its_batch(
-    config: TowerConfig, precision: Precision, tmp_path: Path
-) -> None:
-    tower, session = exported(config, precision, tmp_path)
-    given = inputs(config, [1, 12, 5])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_onnx_equals_torch_and_no_vector_depends_on_its_batch(config: TowerConfig, precision: str) -> None:
+    tower, rows = tower_of(config), texts(config, [1, 12, 5])
+    session = session_of(tower, precision)
+    given = padded(rows)
     found = session.run(["vectors"], given)[0]
     with torch.no_grad():
         expected = tower(torch.from_numpy(given["ids"]), torch.from_numpy(given["mask"])).numpy()
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    assert (found * expected).sum(axis=1).min() >= LEAST_COSINE[precision]
-    for row in range(3):
-        length = int(given["mask"][row].sum())
-        alone = session.run(
-            ["vectors"], {"ids": given["ids"][row : row + 1, :length], "mask": np.ones((1, length), "f4")}
+    assert (found * expected).sum(axis=1).min() >= LEAST_COSINE.get(precision, 0.9995)
+    for row, vector in zip(rows, found, strict=True):
+        alone = session.run(["vectors"], padded([row]))[0][0]
+        np.testing.assert_allclose(alone, vector, atol=2e-6)
+
+
+@pytest.mark.parametrize("config", SHAPES)
+def test_a_text_of_nothing_known_gets_a_unit_vector(config: TowerConfig) -> None:
+    tower = tower_of(config)
+    tower.positions.weight.data[0] = 0  # so that a row of zeros meets the quantisation
+    for precision in PRECISIONS:
+        zeros = padded([np.zeros_like(row) for row in texts(config, [1])])
+        vector = session_of(tower, precision).run(["vectors"], zeros)[0][0]
+        assert np.isfinite(vector).all()
+
+
+def test_the_table_s_formats_make_smaller_files() -> None:
+    tower = tower_of(TRIGRAMS)
+    recipe = RECIPES[0]
+    fp32, int8, int4 = (
+        len(model.SerializeToString())
+        for model in (
+            fp32_graph(tower),
+            TowerQuantiser(tower, None, "int8").graph(recipe),
+            TowerQuantiser(tower, None, "int4").graph(recipe),
         )
-        np.testing.assert_allclose(alone[0][0], found[row], atol=2e-6)
-
-
-def test_int8_makes_a_smaller_file(tmp_path: Path) -> None:
-    exported(TRIGRAMS, "fp32", tmp_path)
-    fp32, int8 = ((tmp_path / f"{precision}.onnx").stat().st_size for precision in ("fp32", "int8"))
-    assert int8 < fp32 / 6
+    )
+    assert int8 < fp32 / 3
+    assert int4 < fp32 / 6

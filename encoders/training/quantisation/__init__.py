@@ -1,0 +1,1 @@
+"""Towers in 8 bits: calibration, smoothing, rounding, the graph, and the proof that the neighbours stay."""
