@@ -17,7 +17,7 @@ from .products import Product, QuantisedMatrix, kind, linear_maps, rounding_of, 
 from .recipe import Int8Recipe
 from .rounding import round_gptq, round_nearest
 from .smoothing import ONE_PART, TWO_PART, find_move
-from .table import BLOCK, Table, to_int4, to_int8
+from .table import Table, require_format, to_int4, to_int8
 
 Inputs = Mapping[str, NDArray[np.float32]]
 """What the linear maps are given by calibration texts, by their names (see ``capture``)."""
@@ -63,14 +63,11 @@ class TowerQuantiser:
 def quantise_table(tower: Tower, table: str) -> Table:
     """The token table in ``int8`` or ``int4``.
 
-    Raises ModelError for a width that 4-bit blocks do not divide.
+    Raises ModelError for another format, and for a width that 4-bit blocks do not divide.
     """
     weight = tower.tokens.table.weight.detach().numpy()
-    if table == "int8":
-        return to_int8(weight)
-    if weight.shape[1] % BLOCK:
-        raise ModelError(f"a 4-bit token table needs an embedding_size that is a multiple of {BLOCK}: use int8")
-    return to_int4(weight)
+    require_format(table, weight.shape[1])
+    return to_int8(weight) if table == "int8" else to_int4(weight)
 
 
 def plain_product(name: str, linear: nn.Linear) -> Product:

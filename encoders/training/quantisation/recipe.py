@@ -32,8 +32,6 @@ RECIPES: tuple[Int8Recipe, ...] = (
     Int8Recipe(name="two-part", two_part=("qkv", "attention_output", "up", "down", "widen", "project", "skip_project")),
 )
 """Cheapest first (docs/decisions/0008)."""
-TABLES = ("int8", "int4")
-"""Formats of the token table."""
 UNMEASURED = "two-part-qkv"
 """The recipe of an export that was given no texts to choose by."""
 
@@ -60,8 +58,6 @@ class Int8Options:
         names = [AUTO, *(recipe.name for recipe in RECIPES)]
         if self.recipe not in names:
             raise ModelError(f"no int8 recipe {self.recipe}: name one of {', '.join(names)}")
-        if self.table not in TABLES:
-            raise ModelError(f"no token table in {self.table}: name one of {', '.join(TABLES)}")
 
     def candidates(self, *, measured: bool) -> tuple[Int8Recipe, ...]:
         """The recipes to try, cheapest first."""

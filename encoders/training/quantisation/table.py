@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from ....errors import ModelError
 from .writer import MICROSOFT, GraphWriter
 
 BLOCK = 32
@@ -60,6 +61,15 @@ class Int4Table:
 
 
 Table = FloatTable | Int8Table | Int4Table
+FORMATS = ("int8", "int4")
+
+
+def require_format(table: str, width: int) -> None:
+    """Raise ModelError unless ``table`` is a format that can hold rows of ``width`` numbers."""
+    if table not in FORMATS:
+        raise ModelError(f"no token table in {table}: name one of {', '.join(FORMATS)}")
+    if table == "int4" and width % BLOCK:
+        raise ModelError(f"a 4-bit token table needs an embedding_size that is a multiple of {BLOCK}: use int8")
 
 
 def to_int8(table: NDArray[np.float32]) -> Int8Table:
