@@ -12,8 +12,8 @@ from onnxruntime import InferenceSession
 from ...errors import ModelError
 from ..config import SIDES, Side, TwinConfig, read_config
 from ..folder import STARTER, ModelFolder, Precision, locate
-from .canaries import check_canaries
 from ..hub import PushOptions, copy_model, push_model
+from .canaries import check_canaries
 from .crossing import ResidualCrossing, read_crossing
 from .tokenizing import Tokenizer, tokenizer_of
 from .tower import OnnxTower, load_session

@@ -17,11 +17,8 @@ NEEDS_TORCH = [
     "test_damage.py",
     "test_distill.py",
     "test_export.py",
-<<<<<<< HEAD
     "test_importing.py",
-=======
     "test_fake_quantise.py",
->>>>>>> 01ff755 (Train with quantisation in the loop: towers that compute as their int8 export does)
     "test_initialise.py",
     "test_losses.py",
     "test_odd_texts.py",
