@@ -12,7 +12,15 @@ import typer
 
 from .. import __version__
 from ..errors import TwinBertError
-from . import demo_command, eval_command, index_commands, model_commands, search_command, train_commands
+from . import (
+    demo_command,
+    eval_command,
+    index_commands,
+    model_commands,
+    search_command,
+    teacher_commands,
+    train_commands,
+)
 from .output import print_line
 from .usage import UsageError
 
@@ -31,6 +39,7 @@ app.add_typer(index_commands.app, name="index")
 app.command("search")(search_command.search)
 app.command("eval")(eval_command.evaluate_index)
 app.add_typer(model_commands.app, name="model")
+teacher_commands.register(train_commands.app)
 app.add_typer(train_commands.app, name="train")
 
 

@@ -2,6 +2,7 @@
 
 from .ann import k_recall
 from .evaluation import EvaluateOptions, evaluate
+from .judged_texts import JudgedText, read_judged_texts
 from .latency import Latency
 from .measures import Judged, Measure, judge, parse_measures
 from .qrels import Qrels, read_qrels
@@ -12,6 +13,7 @@ __all__ = [
     "EvaluateOptions",
     "Evaluation",
     "Judged",
+    "JudgedText",
     "Latency",
     "Measure",
     "Qrels",
@@ -21,6 +23,7 @@ __all__ = [
     "judge",
     "k_recall",
     "parse_measures",
+    "read_judged_texts",
     "read_qrels",
     "read_run",
     "run_lines",

@@ -2,6 +2,7 @@
 
 from .corpus import CorpusOptions, read_documents, read_ids, read_queries
 from .formats import Format
+from .negatives import MinedPair, MiningOptions, mine_pairs
 from .payload import document_of
 from .plan import Progress
 from .records import Document, Hit, Query, Ranking, SearchOptions
@@ -12,12 +13,15 @@ __all__ = [
     "Document",
     "Format",
     "Hit",
+    "MinedPair",
+    "MiningOptions",
     "Progress",
     "Query",
     "Ranking",
     "Retriever",
     "SearchOptions",
     "document_of",
+    "mine_pairs",
     "read_documents",
     "read_ids",
     "read_queries",

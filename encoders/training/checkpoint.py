@@ -68,7 +68,7 @@ def load_bert(root: Path) -> Any:  # noqa: ANN401 - transformers' modules are un
     _require_safetensors(root)
     options = {"add_pooling_layer": False} if kind == "bert" else {}
     try:
-        with _quiet():
+        with quiet():
             bert, report = FAMILY[kind].from_pretrained(
                 root,
                 use_safetensors=True,
@@ -130,7 +130,7 @@ def _require_safetensors(root: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers from reporting the weights that are not needed; those that are missing we refuse ourselves."""
     logging: Any = transformers.utils.logging
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from ...errors import InvalidInputError, ModelError
 from ..folder import fingerprint
 from ..serving.batches import token_budget
+from .checkpoint import quiet
 
 BATCH_TOKENS = 4_096
 """Tokens in one batch that is scored, padding included."""
@@ -27,20 +28,22 @@ EncodedPair = dict[str, list[int]]
 class CrossEncoder:
     """A sequence-pair classifier with its tokenizer; make one with ``load``.
 
-    model, tokenizer: as transformers loads them. longest: pairs are cut at this many tokens, the longer text first.
+    model, tokenizer: as transformers loads them. longest: pairs are cut at this many tokens, the longer text first;
+    None for what the tokenizer names.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, longest: int) -> None:  # noqa: ANN401 - of many classes
-        most = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", longest))
-        if not 8 <= longest <= most:
+    def __init__(self, model: Any, tokenizer: Any, longest: int | None = None) -> None:  # noqa: ANN401 - of many classes
+        most = getattr(model.config, "max_position_embeddings", tokenizer.model_max_length)
+        self.longest = min(tokenizer.model_max_length, most) if longest is None else longest
+        if not 8 <= self.longest <= most:
             raise InvalidInputError(f"pairs of {longest} tokens: this model takes from 8 to {most}")
-        self.model, self.tokenizer, self.longest = model, tokenizer, longest
+        self.model, self.tokenizer = model, tokenizer
 
     @classmethod
     def load(
         cls,
         source: str | Path,
-        longest: int,
+        longest: int | None = None,
         *,
         trained: bool = True,
         attention: str | None = None,
@@ -56,8 +59,11 @@ class CrossEncoder:
         InvalidInputError when the model does not take pairs so long.
         """
         try:
-            model, missing = _load_classifier(source, attn_implementation=attention, local_files_only=local_files_only)
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local_files_only)
+            with quiet():
+                model, missing = _load_classifier(
+                    source, attn_implementation=attention, local_files_only=local_files_only
+                )
+                tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local_files_only)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"{source}: no sequence classifier that transformers can load ({_one_line(error)})"
@@ -69,8 +75,10 @@ class CrossEncoder:
         return cls(model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer, longest)
 
     def save(self, folder: Path) -> None:
-        """Write model and tokenizer as transformers does: safetensors and JSON."""
-        self.model.save_pretrained(folder)
+        """Write model and tokenizer, which then names ``longest``, as transformers does: safetensors and JSON."""
+        self.tokenizer.model_max_length = self.longest
+        with quiet():
+            self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
     def encode(self, queries: Sequence[str], documents: Sequence[str]) -> list[EncodedPair]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ SUFFIXES: dict[str, PairFormat] = {
 }
 PARQUET_ROWS = 4_096
 """Rows of Parquet held at once."""
+NUMBERS = ("label", "score")
+"""Columns of TSV that are no text."""
 FIELD_LIMIT = 1 << 24
 """Characters that one TSV field may have: an open quote is noticed before it has swallowed a large file."""
 
@@ -50,11 +53,20 @@ class PairRow:
         return cast("str", self.fields["document"])
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedPair:
+    """A query beside a document. label: how surely it matches, 0 to 1; judgements are 0 or 1."""
+
+    query: str
+    document: str
+    label: float
+
+
 def read_pair_rows(path: Path) -> Iterator[PairRow]:
     """Read pairs by the file's suffix: .jsonl, .ndjson or .tsv, each also with .gz, or .parquet.
 
-    TSV has a header and quotes as Python's ``csv`` does; its values are strings. Blank lines are skipped. Memory is
-    bounded by the longest row, in Parquet by ``PARQUET_ROWS`` rows.
+    TSV has a header and quotes as Python's ``csv`` does; its values are strings but for label and score, numbers. Blank
+    lines are skipped. Memory is bounded by the longest row, in Parquet by ``PARQUET_ROWS`` rows.
 
     Raises InvalidInputError naming file and line for whatever cannot be taken, MissingExtraError for Parquet without
     pyarrow. The suffix is looked at now, the rows when they are asked for.
@@ -67,19 +79,19 @@ def read_pair_rows(path: Path) -> Iterator[PairRow]:
     return _checked(path, readers[_format(path)](path))
 
 
-def label_of(row: PairRow, path: Path) -> float:
-    """The row's ``label``: how surely the pair matches, 0 to 1, as a number or in TSV as its text.
+def read_judged_pairs(path: Path) -> list[JudgedPair]:
+    """Read pairs with their ``label`` from JSON lines, TSV or Parquet; see ``read_pair_rows``.
 
-    Raises InvalidInputError when it is missing or none.
+    Raises InvalidInputError naming file and line for whatever cannot be taken.
     """
-    value = row.fields.get("label")
-    try:
-        label = float(value) if isinstance(value, (int, float, str)) else float("nan")
-    except ValueError:
-        label = float("nan")
-    if not 0.0 <= label <= 1.0:
-        _refuse(path, row.place, f"label {value!r} is not a number from 0 to 1: judge every pair")
-    return label
+    return [JudgedPair(row.query, row.document, _label_of(row, path)) for row in read_pair_rows(path)]
+
+
+def _label_of(row: PairRow, path: Path) -> float:
+    label = row.fields.get("label")
+    if not isinstance(label, (int, float)) or not 0 <= label <= 1:
+        _refuse(path, row.place, f"label {label!r} is not a number from 0 to 1: judge every pair")
+    return float(label)
 
 
 def _format(path: Path) -> PairFormat:
@@ -143,7 +155,18 @@ def _tsv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             _refuse(
                 path, line, f"{len(values)} fields where the header has {len(header)}: quote a field that holds a tab"
             )
-        yield line, dict(zip(header, values, strict=True))
+        fields: dict[str, Any] = dict(zip(header, values, strict=True))
+        yield line, fields | {name: _number(path, line, name, fields[name]) for name in NUMBERS if name in fields}
+
+
+def _number(path: Path, line: int, name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        _refuse(path, line, f"{name} {text!r} is not a number: write one, such as 0 or 1")
+    return number
 
 
 def _tsv_fields(path: Path) -> Iterator[tuple[int, list[str]]]:

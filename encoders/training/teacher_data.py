@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,28 +13,11 @@ from numpy.typing import NDArray
 from ...errors import InvalidInputError
 from ..serving.batches import token_budget
 from .cross_encoder import CrossEncoder, EncodedPair, lengths
-from .pair_files import label_of, read_pair_rows
+from .pair_files import JudgedPair
 from .teacher_recipe import TeacherRecipe
 
 TeacherBatch = dict[str, Any]
 """``parts``: padded inputs, shortest pairs first. ``labels``, ``guides``, ``queries``: ``(pairs,)`` in their order."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedPair:
-    """A query beside a document. label: how surely it matches, 0 to 1; judgements are 0 or 1."""
-
-    query: str
-    document: str
-    label: float
-
-
-def read_judged_pairs(path: Path) -> list[JudgedPair]:
-    """Read pairs with their ``label`` from JSON lines, TSV or Parquet; see ``read_pair_rows``.
-
-    Raises InvalidInputError naming file and line for whatever cannot be taken.
-    """
-    return [JudgedPair(row.query, row.document, label_of(row, path)) for row in read_pair_rows(path)]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,41 +55,25 @@ class TeacherRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse values that no run could have, naming the field."""
         positive = ("epochs", "queries_per_batch", "negatives_per_query", "accumulate", "learning_rate", "batch_tokens")
         for name in (*positive, "head_learning_rate", "patience", "checkpoints"):
             if getattr(self, name) <= 0:
-                raise InvalidInputError(f"{name} must be above 0, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("listwise", "warmup_share", "dropout", "held_out"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InvalidInputError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
         if not 0 <= self.guided_epochs <= self.epochs:
-            raise InvalidInputError(f"guided_epochs must be between 0 and epochs, not {self.guided_epochs}")
+            raise ValueError(f"guided_epochs must be between 0 and epochs, not {self.guided_epochs}")
 
 
-def read_teacher_recipe(path: Path | None, changes: dict[str, Any] | None = None) -> TeacherRecipe:
+def read_teacher_recipe(path: Path | None, changes: Mapping[str, Any] | None = None) -> TeacherRecipe:
     """Read a recipe from TOML, defaults where no file is named, with some fields changed.
 
-    Raises InvalidInputError naming the file and the field at fault.
+    Raises InvalidInputError naming the field at fault, and the file where there is one.
     """
     try:
-        recipe = TeacherRecipe() if path is None else _decode(path)
-        return dataclasses.replace(recipe, **(changes or {}))
-    except InvalidInputError as error:
-        if path is None or error.path is not None:
-            raise
-        raise InvalidInputError(str(error), path=path) from error
-
-
-def write_teacher_recipe(recipe: TeacherRecipe, path: Path) -> None:
-    """Write the recipe as it is in effect, every field: numbers, booleans and plain words are TOML as JSON has them."""
-    lines = [f"{name} = {msgspec.json.encode(value).decode()}\n" for name, value in dataclasses.asdict(recipe).items()]
-    path.write_text("".join(lines), encoding="utf-8")
-
-
-def _decode(path: Path) -> TeacherRecipe:
-    try:
-        values = msgspec.toml.decode(path.read_bytes())
+        written = {} if path is None else msgspec.toml.decode(path.read_bytes())
+        values = {**written, **(changes or {})}
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(TeacherRecipe)})
         if unknown:
             raise InvalidInputError(
@@ -99,3 +84,9 @@ def _decode(path: Path) -> TeacherRecipe:
         raise InvalidInputError(f"cannot be read ({error.strerror}): name a recipe in TOML", path=path) from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise InvalidInputError(f"not a teacher's recipe ({error}): see docs/training.md", path=path) from error
+
+
+def write_teacher_recipe(recipe: TeacherRecipe, path: Path) -> None:
+    """Write the recipe as it is in effect, every field: numbers, booleans and plain words are TOML as JSON has them."""
+    lines = [f"{name} = {msgspec.json.encode(value).decode()}\n" for name, value in dataclasses.asdict(recipe).items()]
+    path.write_text("".join(lines), encoding="utf-8")

@@ -22,9 +22,11 @@ from transformers import (
     TrainingArguments,
 )
 
+from .checkpoint import quiet
 from .cross_encoder import CrossEncoder, log_odds
 from .measures import grouped_auc, mean_average_precision, roc_auc
-from .teacher_data import JudgedPair, JudgedSet, QueryBatches, QueryRows, TeacherBatch
+from .pair_files import JudgedPair
+from .teacher_data import JudgedSet, QueryBatches, QueryRows, TeacherBatch
 from .teacher_losses import guide_loss, label_loss
 from .teacher_recipe import TeacherRecipe
 
@@ -94,7 +96,9 @@ class TeacherRun:
             trainer.add_callback(EarlyStoppingCallback(self.recipe.patience))
         if progress:
             trainer.add_callback(_Steps(progress))
-        return trainer.train(resume_from_checkpoint=resume and _has_checkpoint(self.checkpoints)).global_step
+        with quiet():
+            done = trainer.train(resume_from_checkpoint=resume and any(self.checkpoints.glob("checkpoint-*")))
+        return done.global_step
 
 
 class TeacherTrainer(Trainer):
@@ -187,10 +191,6 @@ def _groups(model: torch.nn.Module, recipe: TeacherRecipe) -> list[dict[str, Any
             decay = recipe.weight_decay if weight.ndim > 1 else 0.0
             groups.setdefault((rate, decay), []).append(weight)
     return [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()]
-
-
-def _has_checkpoint(folder: Path) -> bool:
-    return any(folder.glob("checkpoint-*"))
 
 
 class _Epochs(TrainerCallback):

@@ -17,8 +17,9 @@ from transformers import set_seed
 
 from ...errors import InvalidInputError, ModelError
 from .cross_encoder import CrossEncoder
+from .pair_files import JudgedPair
 from .teacher import BiEncoderTeacher, teacher_vectors
-from .teacher_data import JudgedPair, judged_set
+from .teacher_data import judged_set
 from .teacher_recipe import TeacherRecipe, write_teacher_recipe
 from .teacher_trainer import TeacherMeasures, TeacherRun, in_bf16, measure_teacher
 
