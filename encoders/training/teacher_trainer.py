@@ -29,6 +29,7 @@ from .pair_files import JudgedPair
 from .teacher_data import JudgedSet, QueryBatches, QueryRows, TeacherBatch
 from .teacher_losses import guide_loss, label_loss
 from .teacher_recipe import TeacherRecipe
+from .trainer import last_checkpoint
 
 Report = Callable[[int, int], None]
 
@@ -96,8 +97,9 @@ class TeacherRun:
             trainer.add_callback(EarlyStoppingCallback(self.recipe.patience))
         if progress:
             trainer.add_callback(_Steps(progress))
+        found = last_checkpoint(self.checkpoints.parent) if resume else None
         with quiet():
-            done = trainer.train(resume_from_checkpoint=resume and any(self.checkpoints.glob("checkpoint-*")))
+            done = trainer.train(resume_from_checkpoint=None if found is None else str(found))
         return done.global_step
 
 
@@ -165,6 +167,7 @@ def _arguments(run: TeacherRun, queries: int) -> TrainingArguments:
         weight_decay=recipe.weight_decay,
         lr_scheduler_type="linear",
         warmup_steps=int(recipe.warmup_share * recipe.epochs * steps_an_epoch),
+        use_cpu=not torch.accelerator.is_available(),
         bf16=in_bf16(recipe),
         eval_strategy="steps" if judged else "no",
         eval_steps=every,
