@@ -61,7 +61,7 @@ def fake_weights(weight: Tensor) -> Tensor:
 
 def fake_int4(rows: Tensor) -> Tensor:
     """Round ``(…, width)`` token vectors in blocks of 32 numbers to 4 bits, with the float16 that the graph reads."""
-    blocks = rows.view(*rows.shape[:-1], -1, BLOCK)
+    blocks = rows.reshape(*rows.shape[:-1], -1, BLOCK)
     scales = (blocks.abs().amax(dim=-1, keepdim=True).clamp(min=1e-6) / 7).half().float()
     numbers = torch.round(blocks / scales).clamp(-7, 7)
     return _straight_through(rows, (numbers * scales).half().float().flatten(-2))
