@@ -32,7 +32,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that wa
 def register(app: typer.Typer) -> None:
     """Add the three commands."""
     app.command(
-        epilog="Examples: twinbert train teacher scifact/ my-teacher --model all-MiniLM-L6-v2/ --split train  |  "
+        epilog="Example: twinbert train teacher scifact/ my-teacher --model all-MiniLM-L6-v2/ --split train  |  "
         "twinbert train teacher judged.jsonl my-teacher --model bert-base-uncased --set held_out=0.1"
     )(teacher)
     app.command(epilog="Example: twinbert train score my-teacher pairs.jsonl.gz scored.jsonl --resume")(score)

@@ -34,7 +34,7 @@ def _group() -> None:
 
 
 @app.command(
-    epilog="Examples: twinbert train distill scored.jsonl my-model --preset paper  |  "
+    epilog="Example: twinbert train distill scored.jsonl my-model --preset paper  |  "
     "twinbert train distill scored.jsonl my-model --checkpoint bert-folder/ --layers 0,1,2 --set loss.hard=0.5  |  "
     "twinbert train distill pairs.jsonl my-model --recipe starter.toml --teacher all-MiniLM-L6-v2/"
 )

@@ -262,7 +262,7 @@ COMMANDS = [
     ["model", "import"],
     ["model", "export"],
     ["model", "push"],
-    ["train", "distill"],
+    *[["train", name] for name in ("align", "distill", "mine", "score", "teacher")],
     *[["index", name] for name in ("build", "upsert", "delete", "get", "info", "verify", "compact")],
 ]
 

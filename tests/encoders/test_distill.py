@@ -254,7 +254,7 @@ def test_a_setting_that_is_none_is_refused(setting: str) -> None:
 
 def test_a_recipe_can_start_from_a_preset_and_be_changed() -> None:
     changed = read_recipe(
-        None, [{"preset": "paper"}, parse_change("model.tower.layers=3"), parse_change("loss.hard=.5")]
+        None, [{"preset": "paper"}, parse_change("model.tower.layers=3"), parse_change("loss.hard=0.5")]
     )
     assert changed.model == TwinConfig(tower=TowerConfig(layers=3))
     assert changed.loss == Loss(hard=0.5)
