@@ -23,6 +23,7 @@ NEEDS_TORCH = [
     "test_initialise.py",
     "test_losses.py",
     "test_odd_texts.py",
+    "test_parity.py",
     "test_saving.py",
     "test_scoring.py",
     "test_start.py",
