@@ -61,7 +61,7 @@ def write_graphs(model: ModelFolder, folder: Path) -> tuple[TwinConfig, dict[str
 
 def latencies(paths: dict[str, Path], config: TwinConfig) -> dict[str, np.ndarray]:
     """Milliseconds of each graph, ``(rounds, 2)``: CPU time and wall time."""
-    sessions = {name: load_session(path, config.tower.dimension) for name, path in paths.items()}
+    sessions = {name: load_session(path, config.tower) for name, path in paths.items()}
     ids = np.random.default_rng(0).integers(1, config.tower.vocab_size, (1, TOKENS))
     inputs = {"ids": ids, "mask": np.ones((1, TOKENS), dtype=np.float32)}
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in sessions}
@@ -79,7 +79,7 @@ def print_overlaps(
     """A line a recipe: the neighbours kept by queries alone, and by both sides."""
     found = {}
     for name, path in paths.items():
-        session, dimension = load_session(path, config.tower.dimension), config.tower.dimension
+        session, dimension = load_session(path, config.tower), config.tower.dimension
         query, document = (
             OnnxTower(session, tokenizer_of(config, side, model.tokenizer), dimension, 1)
             for side in ("query", "document")
