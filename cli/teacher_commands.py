@@ -135,7 +135,7 @@ def score(
     encoder = CrossEncoder.load(teacher, longest, local_files_only=local)
     with progress_bar("pairs", quiet=quiet) as progress:
         report = score_pairs(pairs, out, encoder, resume=resume, progress=progress)
-    print_facts({"pairs": str(out), **asdict(report)}, as_json=as_json)
+    print_facts({"output": str(out), **asdict(report)}, as_json=as_json)
 
 
 def mine(

@@ -27,6 +27,8 @@ NEEDS_TORCH = [
     "test_saving.py",
     "test_scoring.py",
     "test_start.py",
+    "test_teacher_data.py",
+    "test_teacher_training.py",
     "test_towers.py",
     "test_training_data.py",
     "test_training_measures.py",
