@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..config import Side
 from ..folder import fingerprint
 from ..serving.tokenizing import tokenizer_of
 from .data import BatchedPairs, EncodedTexts, Pair, TrainingSet, encode_texts, read_pairs
+from .fake_quantise import quantised
 from .objective import RELEVANT
 from .recipe import Recipe, Schedule
 from .start import FirstWeights, student_of
@@ -163,7 +165,9 @@ def _train(
         eval_dataset=measured,
         data_collator=only,
     )
-    return train(trainer, schedule, work, report, resume=resume)
+    rounding = quantised(student.towers) if recipe.loss.quantised else nullcontext()
+    with rounding:
+        return train(trainer, schedule, work, report, resume=resume)
 
 
 def _require_measurable(data: TrainingSet, held_out: NDArray[np.int64], schedule: Schedule) -> None:

@@ -52,6 +52,7 @@ class Loss:
     random_negatives: other documents of the batch a pair, held for irrelevant, at ``random_weight``.
     alignment: 1 − cosine to a bi-encoder teacher's vectors.
     temperature: of the soft labels. sharpness, centre: how a bi-encoder teacher's cosine becomes a probability.
+    quantised: round weights and activations in training as the ``plain`` int8 export does.
     """
 
     soft: float = 1.0
@@ -65,6 +66,7 @@ class Loss:
     temperature: float = 1.0
     sharpness: float = 12.0
     centre: float = 0.45
+    quantised: bool = False
 
     @property
     def wants_scores(self) -> bool:

@@ -9,6 +9,7 @@ from ...errors import ModelError
 from ..folder import ModelFolder
 from .card import CardFacts, write_card
 from .distill import Inputs, distill
+from .quantisation.recipe import Int8Options
 from .recipe import Recipe, write_recipe
 from .saving import save
 from .trainer import Report
@@ -29,7 +30,9 @@ def run(
     require_free(target)
     trained = distill(inputs, recipe, resume=resume, report=report)
     folder = ModelFolder(target)
-    save(trained.student, folder, trained.vocabulary if folder_needs_vocabulary(recipe) else None)
+    # Weights that learnt plain rounding must not be smoothed and rounded otherwise.
+    options = Int8Options(recipe="plain") if recipe.loss.quantised else None
+    save(trained.student, folder, trained.vocabulary if folder_needs_vocabulary(recipe) else None, options)
     write_recipe(recipe, folder.root / "recipe.toml")
     write_figures(trained.figures, folder.root / "training.json")
     write_card(folder, CardFacts(name=target.name, origin=_origin(recipe, inputs)))

@@ -110,6 +110,7 @@ CROSSINGS = {
     "cls": {"model__tower__pooling": "cls", "model__tower__vocab_size": 49287},
     "tanh": {"model__tower__dimension": 16, "model__tower__tanh": "true"},
     "separate": {"model__shared": "false"},
+    "quantised": {"loss__quantised": "true"},
 }
 
 

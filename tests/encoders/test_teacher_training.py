@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,15 +59,15 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "model.safetensors")
 
 
-class Stop(Exception):
+class StoppedError(Exception):
     """Ends a run from within."""
 
 
-def stop_at(step: int):
+def stop_at(step: int) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         assert 0 < done <= total
         if done == step:
-            raise Stop
+            raise StoppedError
 
     return progress
 
@@ -97,7 +98,7 @@ def test_stopped_and_gone_on_with_it_ends_with_the_same_weights(
     recipe = replace(RECIPE, dropout=0.1)  # random numbers of every kind are in the run
     whole = train_teacher(judged, recipe, files(tmp_path, bare_checkpoint, "whole"))
     assert whole.steps == 9
-    with pytest.raises(Stop):
+    with pytest.raises(StoppedError):
         train_teacher(judged, recipe, files(tmp_path, bare_checkpoint), progress=stop_at(step))
     assert not (tmp_path / "teacher").exists()
     assert train_teacher(judged, recipe, files(tmp_path, bare_checkpoint), resume=True) == whole
@@ -149,7 +150,7 @@ def test_the_token_table_stays_where_it_is_frozen(
 
 def test_going_on_with_another_run_is_refused(judged: list[JudgedPair], bare_checkpoint: Path, tmp_path: Path) -> None:
     chosen = files(tmp_path, bare_checkpoint)
-    with pytest.raises(Stop):
+    with pytest.raises(StoppedError):
         train_teacher(judged, RECIPE, chosen, progress=stop_at(4))
     with pytest.raises(InvalidInputError, match="a run was stopped here"):
         train_teacher(judged, RECIPE, chosen)
