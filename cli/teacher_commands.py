@@ -17,6 +17,7 @@ from ..retrieval import MinedPair, MiningOptions, Retriever, mine_pairs, read_qu
 from .options import AsJson, IndexPath, ModelName, Quiet
 from .output import print_facts, progress_bar
 from .threads import usable_threads
+from .train_commands import Changes, RecipeFile, Seed
 
 if TYPE_CHECKING:
     from ..encoders.training.pair_files import JudgedPair
@@ -26,6 +27,12 @@ _DEFAULTS = MiningOptions()
 Split = Annotated[str, typer.Option(help="Judgements of a BEIR folder: qrels/SPLIT.tsv.")]
 Threshold = Annotated[int, typer.Option(help="Grade in a BEIR folder from which a document matches.")]
 Local = Annotated[bool, typer.Option("--local-files-only", help="Never ask the hub.")]
+Guide = Annotated[
+    Optional[Path],  # noqa: UP045 - read at run time
+    typer.Option(
+        metavar="FOLDER", help="A mean-pooling sentence-transformers folder that the first epochs learn from."
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 
 
@@ -57,21 +64,10 @@ def teacher(
     ],
     split: Split = "train",
     threshold: Threshold = 1,
-    guide: Annotated[
-        Optional[Path],  # noqa: UP045 - read at run time
-        typer.Option(
-            metavar="FOLDER", help="A mean-pooling sentence-transformers folder that the first epochs learn from."
-        ),
-    ] = None,
-    recipe: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="FILE", help="The run in TOML; what follows is laid over it."),
-    ] = None,
-    changes: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="NAME=VALUE", help="Any field of the recipe, for example epochs=4."),
-    ] = None,
-    seed: Annotated[Optional[int], typer.Option(help="Of everything that is drawn.")] = None,  # noqa: UP045
+    guide: Guide = None,
+    recipe: RecipeFile = None,
+    changes: Changes = None,
+    seed: Seed = None,
     work: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FOLDER", help="Checkpoints and the guide's vectors. [default: TEACHER.work]"),

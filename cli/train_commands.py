@@ -27,6 +27,15 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last chec
 Seed = Annotated[Optional[int], typer.Option(help="Of everything that is drawn.")]  # noqa: UP045
 Epochs = Annotated[Optional[float], typer.Option(help="Times that the data is read.")]  # noqa: UP045
 
+RecipeFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(metavar="FILE", help="The run in TOML; what follows is laid over it."),
+]
+Changes = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="NAME=VALUE", help="Any field of the recipe; docs/training.md has them all."),
+]
+
 
 @app.callback()
 def _group() -> None:
@@ -41,10 +50,7 @@ def _group() -> None:
 def distill(
     pairs: Pairs,
     model: NewModel,
-    recipe: Annotated[
-        Optional[Path],  # noqa: UP045 - read at run time
-        typer.Option(metavar="FILE", help="The run in TOML; what follows is laid over it."),
-    ] = None,
+    recipe: RecipeFile = None,
     preset: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Shape of the model: paper, mini, small or tiny."),
@@ -67,10 +73,7 @@ def distill(
     ] = None,
     epochs: Epochs = None,
     seed: Seed = None,
-    changes: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="NAME=VALUE", help="Any field of the recipe, for example loss.margin=0.1."),
-    ] = None,
+    changes: Changes = None,
     work: Work = None,
     resume: Resume = False,
     quiet: Quiet = False,
