@@ -10,7 +10,7 @@ import typer
 
 from ..errors import MissingExtraError
 from .options import AsJson
-from .output import note, print_facts, print_line
+from .output import note, note_unmeasured, print_facts, print_line
 
 if TYPE_CHECKING:
     from ..encoders.config import TowerConfig, TwinConfig
@@ -78,6 +78,7 @@ def import_(
     options = ImportOptions(revision=revision, local_files_only=local_files_only, without_prompts=without_prompts)
     folder = import_model(source, model, options)
     note("it serves the cosine alone, until a residual head is trained on it")
+    note_unmeasured(str(folder.root))
     print_line(str(folder.root))
 
 

@@ -80,6 +80,11 @@ def note(text: str) -> None:
     console.print(text, style="dim", soft_wrap=True)
 
 
+def note_unmeasured(model: str) -> None:
+    """Say that a new model's int8 graph has not been held against its fp32 one."""
+    note(f"its int8 graph is calibrated but not measured: twinbert model export {model} measures it")
+
+
 def snippet(text: str, width: int) -> list[str]:
     """The first lines of a text, each at most ``width`` characters, with an ellipsis where more follows."""
     return textwrap.wrap(text, max(width, 20), max_lines=SNIPPET_LINES, placeholder=" …")

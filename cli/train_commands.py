@@ -10,7 +10,7 @@ import typer
 from ..errors import MissingExtraError
 from ..retrieval import read_queries
 from .options import Quiet
-from .output import print_line, stage_bar
+from .output import note_unmeasured, print_line, stage_bar
 
 app = typer.Typer(help='Train models; needs pip install "twinbert\\[train]".', no_args_is_help=True)
 
@@ -97,6 +97,7 @@ def distill(
     inputs = Inputs(pairs, teacher, work or model.with_name(model.name + ".work"))
     with stage_bar(quiet=quiet) as report:
         folder = run(inputs, chosen, model, resume=resume, report=report)
+    note_unmeasured(str(folder.root))
     print_line(str(folder.root))
 
 
@@ -140,6 +141,7 @@ def align(
             resume=resume,
             report=report,
         )
+    note_unmeasured(str(folder.root))
     print_line(str(folder.root))
 
 
