@@ -13,7 +13,7 @@ import pytest
 from twinbert.encoders import TwinEncoder
 from twinbert.encoders.config import read_config, write_config
 from twinbert.encoders.folder import STARTER_FOLDER, ModelFolder
-from twinbert.encoders.serving.crossing import ResidualCrossing, write_crossing
+from twinbert.encoders.serving.crossing import LinearHead, ResidualCrossing, write_crossing
 from twinbert.retrieval import Document, Retriever
 
 TEXTS = """
@@ -56,7 +56,7 @@ def reordering(documents: list[Document], tmp_path_factory: pytest.TempPathFacto
     """An index whose model has a head that puts nearly every candidate elsewhere."""
     folder = tmp_path_factory.mktemp("reordering")
     weights = np.random.default_rng(0).standard_normal(TwinEncoder.from_pretrained("starter").dimension)
-    head = ResidualCrossing(np.float32(1), np.float32(0), 3 * weights.astype(np.float32))
+    head = ResidualCrossing(np.float32(1), np.float32(0), LinearHead(3 * weights.astype(np.float32)))
     with Retriever.build(folder / "docs.index", documents, make_variant(folder / "model", head=head)) as retriever:
         yield retriever
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from twinbert.encoders import TwinEncoder
-from twinbert.encoders.serving.crossing import ResidualCrossing
+from twinbert.encoders.serving.crossing import LinearHead, ResidualCrossing
 from twinbert.errors import InvalidInputError
 from twinbert.index import BuildOptions, Index, IndexSchema, Record
 from twinbert.retrieval import Document, Hit, Query, Ranking, Retriever, SearchOptions
@@ -48,7 +48,7 @@ def test_reranking_is_scoring_the_candidates_by_hand(
 def test_equal_scores_of_different_texts_come_by_id_descending_before_the_cut(
     tmp_path: Path, documents: list[Document], starter: TwinEncoder, variant: Callable[..., Path]
 ) -> None:
-    flat = ResidualCrossing(np.float32(0), np.float32(0.5), np.zeros(starter.dimension, dtype=np.float32))
+    flat = ResidualCrossing(np.float32(0), np.float32(0.5), LinearHead(np.zeros(starter.dimension, dtype=np.float32)))
     with Retriever.build(tmp_path / "i", documents, variant(head=flat)) as retriever:
         nearest = retriever.search(QUERIES[0], 12, SearchOptions(rerank=False))
         hits = retriever.search(QUERIES[0], 5, SearchOptions(depth=12))
