@@ -3,6 +3,7 @@
 from .index import Index
 from .options import AnnOptions, BuildOptions, IndexSchema
 from .records import Candidates, ChangeReport, DeleteReport, IndexInfo, Problem, Record, Stored
+from .tuning import OperatingPoint, Tuning
 from .writer import Writer
 
 __all__ = [
@@ -14,8 +15,10 @@ __all__ = [
     "Index",
     "IndexInfo",
     "IndexSchema",
+    "OperatingPoint",
     "Problem",
     "Record",
     "Stored",
+    "Tuning",
     "Writer",
 ]

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import IndexFolderError, InvalidInputError
 from .creation import begin
+from .keys import family_of
 from .layout import Layout
 from .maintenance import is_worn
 from .options import AnnOptions, BuildOptions, IndexSchema
@@ -56,9 +57,12 @@ class Index:
 
         overwrite: replace what is there. resume: go on with an unfinished build and the vectors it stored.
 
-        Raises IndexExistsError, IndexUnfinishedError, IndexLockedError or IndexFolderError.
+        Raises InvalidInputError for an index key that cannot serve, IndexExistsError, IndexUnfinishedError,
+        IndexLockedError or IndexFolderError.
         """
         layout = Layout(Path(path))
+        if options is not None and options.index_key is not None:
+            family_of(options.index_key, schema.dimension)
         begin(layout, Build(schema, options or BuildOptions()), overwrite=overwrite, resume=resume)
         return cls(layout)
 
@@ -171,6 +175,8 @@ class Index:
         return IndexInfo(
             documents=commit.documents,
             vectors=int(np.count_nonzero(snapshot.alive)),
+            reason=segment.reason,
+            tuning=segment.tuning,
             dimension=commit.schema.dimension,
             index_key=segment.index_key,
             generation=commit.generation,
@@ -194,11 +200,24 @@ class Index:
     def compact(self) -> int:
         """Write a new generation of what is live, and return its number.
 
-        Raises IndexLockedError while somebody else writes, InvalidInputError when the graph fails its
+        It extends a copy of the ANN index; where too many of its vectors are unused, its lists outgrown or its recall
+        target lost, it builds a new one.
+
+        Raises IndexLockedError while somebody else writes, InvalidInputError when the ANN index fails its
         self-recall.
         """
         with self.writer() as writer:
             return writer.commit(compact=True).generation
+
+    @staticmethod
+    def rebuild(path: str | Path) -> int:
+        """Write a new generation whose derived files are made from nothing, and return its number.
+
+        It needs the store and the exact vectors, and cures an index that damage to anything else keeps from being
+        opened. Raises IndexDamagedError naming the file where it cannot; else as ``compact``.
+        """
+        with Writer(Layout(Path(path)), rebuild=True) as writer:
+            return writer.commit().generation
 
     def close(self) -> None:
         """Let go of the store; reading from it again raises InvalidInputError."""

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from ..errors import InvalidInputError
+from .keys import refuse_unsafe
 
-_HNSW = re.compile(r"HNSW([1-9][0-9]{0,2})")
-_LINKS = range(4, 129)
-AUTOMATIC_GRAPH = "HNSW32"
+VECTOR_TYPES = {"fp32": "<f4", "fp16": "<f2"}
+"""How exact vectors may be stored, and NumPy's name of it."""
+
+
+_LEAST = {
+    "memory": 1,
+    "target_k": 1,
+    "ef_construction": 1,
+    "ef_search": 1,
+    "nprobe": 1,
+    "flat_below": 0,
+    "tail_limit": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,67 +45,77 @@ class IndexSchema:
 class BuildOptions:
     """How an index is built and kept; stored with it.
 
-    index_key: ``"Flat"`` (exact) or ``"HNSW<M>"`` with M links a node, 4 to 128; None chooses ``Flat`` below
-        ``flat_below`` vectors (one for each distinct text) and ``HNSW32`` from there on.
+    index_key: a FAISS factory string (``Flat``, ``HNSW32``, ``HNSW32,SQ8``, ``IVF4096,SQ8``, ``IVF4096,PQ96x4fs`` …);
+        None chooses one by count, dimension and memory, see ``choice``.
+    flat_below: distinct vectors up to which None chooses ``Flat``.
+    vector_type: how the exact vectors are stored, ``fp32`` or ``fp16`` (half the disk; they are rounded when they are
+        put, so a score is the same everywhere).
+    memory: bytes of anonymous memory that building may take beyond the program's own, None for as much as it needs.
+    target_recall: share of the ``target_k`` nearest that a search should find, above 0 and below 1; the search effort
+        is tuned to it whenever a segment is written. None leaves the effort at ``ef_search`` and ``nprobe``.
+    target_k: candidates of a search at which ``target_recall`` is meant.
     ef_construction: HNSW candidates examined while a vector is linked.
-    ef_search: HNSW candidates examined by a search that asks for nothing else.
+    ef_search: HNSW candidates examined by a search where no effort was tuned.
+    nprobe: inverted lists searched where no effort was tuned, None for a sixteenth of them.
     tail_limit: fresh documents that may wait for the next segment; with more, ``Index.is_worn``.
     tail_share: the same as a share of the segment's documents; the larger of the two counts.
     dead_share: share of the segment's documents that may have died before ``Index.is_worn``; up to 1,000 always may.
+        Also the share of a segment's vectors that may be unused before a compaction rebuilds instead of extending.
 
-    Raises InvalidInputError for a value out of range.
+    Raises InvalidInputError for a value out of range or an index key that is refused by name.
     """
 
     index_key: str | None = None
     flat_below: int = 10_000
+    vector_type: str = "fp32"
+    memory: int | None = None
+    target_recall: float | None = 0.95
+    target_k: int = 100
     ef_construction: int = 200
     ef_search: int = 128
-    tail_limit: int = 2_000
-    tail_share: float = 0.1
+    nprobe: int | None = None
+    tail_limit: int = 4_000
+    tail_share: float = 0.0
     dead_share: float = 0.25
 
     def __post_init__(self) -> None:
-        for name in ("ef_construction", "ef_search"):
-            _at_least(name, getattr(self, name), 1)
-        for name in ("flat_below", "tail_limit"):
-            _at_least(name, getattr(self, name), 0)
+        for name, least in _LEAST.items():
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), least)
         for name in ("tail_share", "dead_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InvalidInputError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
-        if self.index_key not in (None, "Flat"):
-            links(self.index_key)
-
-    def family(self, vectors: int) -> str:
-        """The index key to use for this many vectors."""
+        if self.target_recall is not None and not 0 < self.target_recall < 1:
+            raise InvalidInputError(
+                f"target_recall must be above 0 and below 1, not {self.target_recall}: for exact search use Flat"
+            )
+        if self.vector_type not in VECTOR_TYPES:
+            raise InvalidInputError(f"vector_type {self.vector_type!r} is not known: use fp32 or fp16")
         if self.index_key is not None:
-            return self.index_key
-        return "Flat" if vectors < self.flat_below else AUTOMATIC_GRAPH
+            refuse_unsafe(self.index_key)
 
 
 @dataclass(frozen=True, slots=True)
 class AnnOptions:
     """How one search looks for candidates; never stored.
 
-    ef_search: HNSW candidates examined, None for the index's own; never below k in effect.
+    ef_search: HNSW candidates examined; nprobe: inverted lists searched; None for the index's own, tuned to its target.
+        Never below what k needs in effect. Each is refused by an index of the other family.
+    refine: candidates taken from compressed vectors and scored exactly for each one wanted; None for the index's own.
     exact: score every vector instead.
 
-    Raises InvalidInputError for an ef_search below 1.
+    Raises InvalidInputError for a value below 1.
     """
 
     ef_search: int | None = None
     exact: bool = False
+    nprobe: int | None = None
+    refine: int | None = None
 
     def __post_init__(self) -> None:
-        if self.ef_search is not None:
-            _at_least("ef_search", self.ef_search, 1)
-
-
-def links(index_key: str) -> int:
-    """M of ``"HNSW<M>"``; raises InvalidInputError for any other key."""
-    match = _HNSW.fullmatch(index_key)
-    if match is None or int(match[1]) not in _LINKS:
-        raise InvalidInputError(f"index key {index_key!r} is not known: use Flat, or HNSW<M> with M from 4 to 128")
-    return int(match[1])
+        for name in ("ef_search", "nprobe", "refine"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
 
 
 def _at_least(name: str, value: object, least: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from .tuning import Tuning
 
 KEY_BYTES = 32
 """Length of a vector key: a 256-bit hash of the exact text encoded and the vector space."""
@@ -93,7 +94,8 @@ class IndexInfo:
     fresh: live documents newer than the segment.
     dead: documents of the segment that have died since it was written.
     bytes: size of all files of the folder.
-    index_key: the family that the current segment was built with.
+    index_key: the family that the current segment was built with; reason: why.
+    tuning: how its search effort was chosen; None for exact search, or where no target was asked for.
     """
 
     documents: int
@@ -107,6 +109,8 @@ class IndexInfo:
     fresh: int
     dead: int
     bytes: int
+    reason: str
+    tuning: Tuning | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,19 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from .ann import Ann
+from .effort import Effort, effort_of
 from .exact import search_exact
 from .options import AnnOptions
 from .records import Candidates
 from .snapshot import Snapshot
 
 _SPARE = 8
-"""Neighbours asked of the graph beyond k, so that vectors tying with the k-th are seen."""
-_EF_PER_WANTED = 2
-"""The graph examines so many candidates for each neighbour wanted, unless a call says otherwise."""
+"""Neighbours asked of the ANN index beyond k, so that vectors tying with the k-th are seen."""
 _TIE = 1e-6
-"""Scores of the graph this close may be equal once computed in double precision."""
-_EXACT_SHARE = 0.25
-"""A search for more than this share of the living vectors scores them all: a graph would visit most."""
+"""Exact scores this close may be equal once rounded to float32: then more of the same may be out of sight."""
+_GATHER_SHARE = 0.5
+"""Where fewer of the vectors count, they are gathered; else all are read in one sweep."""
 
 IdsOf = Callable[[list[int]], dict[int, str]]
 
@@ -32,10 +32,14 @@ def search(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: An
 
     Scores are inner products summed in float64 and rounded to float32, wherever a vector is stored: a document's
     score does not change when it moves from the tail into a segment, or with other queries in the same call.
-    Neither does an exact answer; what a graph finds depends on the graph.
+    Neither does an exact answer; what an ANN index finds depends on the index.
     """
     size = len(snapshot.segment.vectors)
-    inside = _search_segment(snapshot, queries, k, options)
+    effort = None if snapshot.segment.ann is None else effort_of(snapshot, snapshot.segment.ann, k, options)
+    if snapshot.segment.ann is None or effort is None:
+        inside = _exact_positions(snapshot, queries, k)
+    else:
+        inside = _ann_positions(snapshot, snapshot.segment.ann, queries, k, effort)
     outside = search_exact(queries, snapshot.tail.vectors, k, snapshot.alive[size:])
     rows = np.full((len(queries), k), -1, dtype=np.int64)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
@@ -47,21 +51,36 @@ def search(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: An
     return Candidates(rows, scores)
 
 
-def _search_segment(
-    snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: AnnOptions
-) -> list[NDArray[np.int64]]:
-    vectors, graph = snapshot.segment.vectors, snapshot.segment.graph
-    alive = None if snapshot.all_alive else snapshot.alive[: len(vectors)]
-    wanted = k + _SPARE
-    if graph is None or options.exact or wanted > np.count_nonzero(snapshot.alive_nodes) * _EXACT_SHARE:
+def _exact_positions(snapshot: Snapshot, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
+    vectors = snapshot.segment.vectors
+    if snapshot.living == len(vectors):
+        return search_exact(queries, vectors, k)
+    alive = snapshot.alive[: len(vectors)]
+    if snapshot.living > len(vectors) * _GATHER_SHARE:
         return search_exact(queries, vectors, k, alive)
-    ef_search = options.ef_search or max(snapshot.commit.options.ef_search, _EF_PER_WANTED * wanted)
-    nodes, scores = graph.search(queries, wanted, ef_search, None if alive is None else snapshot.alive_nodes)
-    short = (nodes[:, -1] < 0) | (scores[:, k - 1] - scores[:, -1] <= _TIE)
-    found = [graph.twins.positions(row) for row in nodes]
-    for place in np.flatnonzero(short):
-        found[place] = search_exact(queries[place : place + 1], vectors, k, alive)[0]
+    return search_exact(queries, vectors, k, among=np.flatnonzero(alive))
+
+
+def _ann_positions(
+    snapshot: Snapshot, ann: Ann, queries: NDArray[np.float32], k: int, effort: Effort
+) -> list[NDArray[np.int64]]:
+    """What the index finds; searched exactly where it came back short, or tied at its edge."""
+    wanted = k * effort.refine + _SPARE
+    nodes, _ = ann.search(queries, wanted, effort.visits, snapshot.selector)
+    found = [ann.twins.positions(row) for row in nodes]
+    for place, positions in enumerate(found):
+        short = nodes[place, -1] < 0 and np.count_nonzero(nodes[place] >= 0) < min(wanted, snapshot.nodes)
+        if short or _tied_at_edge(snapshot, queries[place], positions, k):
+            found[place] = _exact_positions(snapshot, queries[place : place + 1], k)[0]
     return found
+
+
+def _tied_at_edge(snapshot: Snapshot, query: NDArray[np.float32], positions: NDArray[np.int64], k: int) -> bool:
+    if len(positions) <= k:
+        return False
+    products = snapshot.gather(positions) @ query
+    kth = np.partition(products, -k)[-k]
+    return bool(kth - products.min() <= _TIE)
 
 
 def _rank(

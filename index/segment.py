@@ -3,33 +3,36 @@
 Vectors have positions 0 to n-1 in the order of their numbers; documents have slots, grouped by the position
 of their vector and ordered by id, descending, within it::
 
-    vectors.npy   (n, dim) float32 unit rows      starts.npy   (n + 1,) int64: the slots of position p are
-    numbers.npy   (n,) int64, ascending                        starts[p] to starts[p + 1]
-    rows.npy      (m,) int64: row of each slot    by_row.npy   (m,) int64: slots in ascending order of row
-    ann.faiss     HNSW over the distinct ones of vectors.npy, where the family asks for it, with the two files of
-                  ``twins``
+    vectors.npy   (n, dim) float32 or float16      starts.npy   (n + 1,) int64: the slots of position p are
+                  unit rows: the truth                          starts[p] to starts[p + 1], none where nothing
+    numbers.npy   (n,) int64, ascending                         lives that uses it
+    rows.npy      (m,) int64: row of each slot     by_row.npy   (m,) int64: slots in ascending order of row
+    ann.faiss     FAISS's index of the distinct ones of vectors.npy, where the family has one, with the two files of
+                  ``twins``; queries.npy, float32, those that its search effort was tuned with. All derived
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError
-from .graph import Graph
+from .ann import Ann
+from .keys import family_of
 from .layout import checksum
+from .options import VECTOR_TYPES
+from .store import Commit
+from .tuning import Tuning
 from .twins import Twins
 
 VECTORS, NUMBERS, ROWS, STARTS, BY_ROW = "vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy"
-ANN, MEMBERS, NODES = "ann.faiss", "members.npy", "nodes.npy"
-DTYPE = "<f4"
-"""The one type of stored vectors so far; a segment notes its own."""
-
-_Scalar = TypeVar("_Scalar", np.float32, np.int64)
+ANN, MEMBERS, NODES, QUERIES = "ann.faiss", "members.npy", "nodes.npy", "queries.npy"
+DERIVED = frozenset({ANN, MEMBERS, NODES, QUERIES})
+"""Files that ``Index.rebuild`` makes anew from the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class SegmentDescription:
     """What a segment holds; kept in the store, which readers trust, and copied into manifest.json.
 
     commit: number of the commit that published it. before: that of the generation before it, -1 without one.
-    last_row: highest row number given out by then. nodes: of its graph, 0 without one.
+    last_row: highest row number given out by then. nodes: of its ANN index, 0 without one; trained: of how many when it
+    was last built from nothing. reason: why this index_key. tuning: how its search effort was chosen, if it was.
     """
 
     generation: int
@@ -55,9 +59,13 @@ class SegmentDescription:
     documents: int
     vectors: int
     nodes: int
+    space: str
     dimension: int
     dtype: str
     index_key: str
+    reason: str
+    trained: int
+    tuning: Tuning | None
     files: dict[str, FileSeal]
 
 
@@ -66,35 +74,43 @@ class Segment:
     """The mapped files of one generation."""
 
     description: SegmentDescription
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.floating]
     numbers: NDArray[np.int64]
     rows: NDArray[np.int64]
     starts: NDArray[np.int64]
     by_row: NDArray[np.int64]
-    graph: Graph | None
+    ann: Ann | None
 
     @classmethod
-    def open(cls, folder: Path, description: SegmentDescription) -> Segment:
-        """Map the files; raises IndexDamagedError naming a file that is missing, cut or of another shape."""
+    def open(cls, folder: Path, description: SegmentDescription, *, derived: bool = True) -> Segment:
+        """Map the files; raises IndexDamagedError naming a file that is missing, cut or of another shape.
+
+        derived: False leaves out what can be made anew, so that damage there is no hindrance.
+        """
         for name, seal in description.files.items():
-            check_size(folder / name, seal)
-        if description.dtype != DTYPE:
-            raise IndexDamagedError(f"{folder} holds {description.dtype} vectors, not {DTYPE}: build the index again")
+            if derived or name not in DERIVED:
+                check_size(folder / name, seal)
+        if description.dtype not in VECTOR_TYPES.values():
+            raise IndexDamagedError(f"{folder} holds {description.dtype} vectors, which no version writes: restore it")
         n, m = description.vectors, description.documents
-        vectors = _mapped(folder / VECTORS, np.float32, (n, description.dimension))
         return cls(
             description,
-            vectors,
-            numbers=_mapped(folder / NUMBERS, np.int64, (n,)),
-            rows=_mapped(folder / ROWS, np.int64, (m,)),
-            starts=_mapped(folder / STARTS, np.int64, (n + 1,)),
-            by_row=_mapped(folder / BY_ROW, np.int64, (m,)),
-            graph=_open_graph(folder, description) if ANN in description.files else None,
+            vectors=_mapped(folder / VECTORS, description.dtype, (n, description.dimension)),
+            numbers=_mapped(folder / NUMBERS, "<i8", (n,)),
+            rows=_mapped(folder / ROWS, "<i8", (m,)),
+            starts=_mapped(folder / STARTS, "<i8", (n + 1,)),
+            by_row=_mapped(folder / BY_ROW, "<i8", (m,)),
+            ann=_open_ann(folder, description) if derived and ANN in description.files else None,
         )
 
-    def check_seals(self, folder: Path) -> None:
-        """Raise IndexDamagedError naming a file of the segment that does not match its checksum."""
+    def check_seals(self, folder: Path, *, derived: bool = True) -> None:
+        """Raise IndexDamagedError naming a file of the segment that does not match its checksum.
+
+        derived: False looks only at what cannot be made anew.
+        """
         for name, seal in self.description.files.items():
+            if name in DERIVED and not derived:
+                continue
             check_size(folder / name, seal)
             if checksum(folder / name) != seal.blake2b:
                 raise IndexDamagedError(f"{folder / name} does not match its checksum: build the index again")
@@ -112,13 +128,30 @@ class Segment:
         return _lookup(self.numbers, numbers)
 
 
-def _open_graph(folder: Path, description: SegmentDescription) -> Graph:
-    members = _mapped(folder / MEMBERS, np.int64, (description.vectors,))
-    starts = _mapped(folder / NODES, np.int64, (description.nodes + 1,))
+@dataclass(frozen=True, slots=True)
+class SegmentRequest:
+    """What segment is to be written.
+
+    commit: the commit that it belongs to, with schema and options.
+    previous: the segment that is current now, from which vectors are copied; all others come from the store.
+    rebuild: make the ANN index from nothing, rather than extend a copy of the previous one.
+    queries: ``(q, dim)`` float32 unit rows to tune with; None for those of the previous segment.
+    """
+
+    commit: Commit
+    previous: Segment | None
+    rebuild: bool = False
+    queries: NDArray[np.float32] | None = None
+
+
+def _open_ann(folder: Path, description: SegmentDescription) -> Ann:
+    members: NDArray[np.int64] = _mapped(folder / MEMBERS, "<i8", (description.vectors,))
+    starts: NDArray[np.int64] = _mapped(folder / NODES, "<i8", (description.nodes + 1,))
     twins = Twins(members, starts)
     if not twins.sound():
-        raise IndexDamagedError(f"{folder / MEMBERS} or {NODES} is damaged: restore it or build the index again")
-    return Graph.load(folder / ANN, twins, description.dimension)
+        raise IndexDamagedError(f"{folder / MEMBERS} or {NODES} is damaged: twinbert index rebuild makes them anew")
+    family = family_of(description.index_key, description.dimension)
+    return Ann.load(folder / ANN, family, twins, description.dimension)
 
 
 def check_size(path: Path, seal: FileSeal) -> None:
@@ -129,13 +162,13 @@ def check_size(path: Path, seal: FileSeal) -> None:
         raise IndexDamagedError(f"{path} has {size} bytes instead of {seal.bytes}: restore it or build the index again")
 
 
-def _mapped(path: Path, kind: type[_Scalar], shape: tuple[int, ...]) -> NDArray[_Scalar]:
+def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
     try:
-        array: NDArray[_Scalar] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError) as error:
         raise IndexDamagedError(f"{path} is damaged ({error}): restore it or build the index again") from error
-    if array.dtype != kind or array.shape != shape:
-        raise IndexDamagedError(f"{path} is not {kind.__name__} {shape}: restore it or build the index again")
+    if array.dtype != np.dtype(kind) or array.shape != shape:
+        raise IndexDamagedError(f"{path} is not {kind} {shape}: restore it or build the index again")
     return array
 
 

@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError
+from .ann import Selector
 from .layout import Layout
+from .options import VECTOR_TYPES
 from .segment import Segment, SegmentDescription
 from .store import Commit, current_commit
+from .vectors import from_blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,8 @@ class Snapshot:
     """What is live at one commit.
 
     dead_slots: ``(m,)`` True for documents of the segment that have died.
-    alive: ``(n + f,)`` True for vectors that a live document uses; ``all_alive`` when the segment's are all
-        so.
-    alive_nodes: ``(g,)`` True for nodes of the segment's graph that stand for such a vector; empty without a
-        graph.
+    alive: ``(n + f,)`` True for vectors that a live document uses; living: how many of the segment's are so.
+    selector: the nodes of the segment's ANN index that stand for such a vector; None where all do, or without one.
     """
 
     commit: Commit
@@ -49,8 +50,31 @@ class Snapshot:
     tail: Tail
     dead_slots: NDArray[np.bool_]
     alive: NDArray[np.bool_]
-    all_alive: bool
-    alive_nodes: NDArray[np.bool_]
+    living: int
+    selector: Selector | None
+
+    @classmethod
+    def of(cls, commit: Commit, segment: Segment, tail: Tail, dead_slots: NDArray[np.bool_]) -> Snapshot:
+        """Work out which vectors live from which documents do."""
+        size = len(segment.vectors)
+        counts = np.zeros(size + len(tail.vectors), dtype=np.int64)
+        counts[:size] = np.diff(segment.starts)
+        dying = segment.positions_of_slots(np.flatnonzero(dead_slots))
+        counts -= np.bincount(dying, minlength=len(counts))
+        counts += np.bincount(tail.live_positions, minlength=len(counts))
+        alive = counts > 0
+        living = int(np.count_nonzero(alive[:size]))
+        selector = None
+        if segment.ann is not None and living < size:
+            selector = Selector(segment.ann.twins.alive(alive[:size]))
+        return cls(commit, segment, tail, dead_slots, alive, living, selector)
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of the segment's ANN index that may be answered."""
+        if self.segment.ann is None:
+            return 0
+        return len(self.segment.ann.twins) if self.selector is None else self.selector.count
 
     def gather(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """Vectors at ``(n,)`` positions: ``(n, dim)`` float32."""
@@ -99,32 +123,20 @@ def load_snapshot(connection: apsw.Connection, layout: Layout, previous: Snapsho
     if commit is None or (previous is not None and previous.commit.number == commit.number):
         return previous
     if previous is not None and previous.commit.generation == commit.generation:
-        return _assemble(connection, commit, previous.segment)
-    return _assemble(connection, commit, load_segment(connection, layout))
+        segment = previous.segment
+    else:
+        segment = load_segment(connection, layout)
+    return Snapshot.of(commit, segment, _load_tail(connection, segment, commit), _dead_slots(connection, segment))
 
 
-def load_segment(connection: apsw.Connection, layout: Layout) -> Segment:
-    """Map the segment that is current in the surrounding transaction."""
+def load_segment(connection: apsw.Connection, layout: Layout, *, derived: bool = True) -> Segment:
+    """Map the segment that is current in the surrounding transaction; see ``Segment.open``."""
     text = connection.execute("SELECT description FROM segments").get
     try:
         description = msgspec.json.decode(text or "", type=SegmentDescription)
     except msgspec.DecodeError as error:
         raise IndexDamagedError(f"{layout.store} does not describe its segment: restore the index") from error
-    return Segment.open(layout.segment(description.generation), description)
-
-
-def _assemble(connection: apsw.Connection, commit: Commit, segment: Segment) -> Snapshot:
-    dead_slots = _dead_slots(connection, segment)
-    tail = _load_tail(connection, segment, commit.schema.dimension)
-    size = len(segment.vectors)
-    counts = np.zeros(size + len(tail.vectors), dtype=np.int64)
-    counts[:size] = np.diff(segment.starts)
-    dying = segment.positions_of_slots(np.flatnonzero(dead_slots))
-    counts -= np.bincount(dying, minlength=len(counts))
-    counts += np.bincount(tail.live_positions, minlength=len(counts))
-    alive = counts > 0
-    nodes = np.empty(0, dtype=np.bool_) if segment.graph is None else segment.graph.twins.alive(alive[:size])
-    return Snapshot(commit, segment, tail, dead_slots, alive, bool(alive[:size].all()), nodes)
+    return Segment.open(layout.segment(description.generation), description, derived=derived)
 
 
 def _dead_slots(connection: apsw.Connection, segment: Segment) -> NDArray[np.bool_]:
@@ -140,9 +152,9 @@ def _dead_slots(connection: apsw.Connection, segment: Segment) -> NDArray[np.boo
     return dead
 
 
-def _load_tail(connection: apsw.Connection, segment: Segment, dimension: int) -> Tail:
+def _load_tail(connection: apsw.Connection, segment: Segment, commit: Commit) -> Tail:
     last_row = segment.description.last_row
-    numbers, vectors = _fresh_vectors(connection, last_row, dimension)
+    numbers, vectors = _fresh_vectors(connection, last_row, commit)
     found = connection.execute(
         "SELECT row, vector, died IS NULL FROM documents WHERE row > ? ORDER BY id DESC", (last_row,)
     ).fetchall()
@@ -160,17 +172,18 @@ def _load_tail(connection: apsw.Connection, segment: Segment, dimension: int) ->
 
 
 def _fresh_vectors(
-    connection: apsw.Connection, last_row: int, dimension: int
+    connection: apsw.Connection, last_row: int, commit: Commit
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     found = connection.execute(
         "SELECT vector, data FROM fresh WHERE vector IN (SELECT vector FROM documents WHERE row > ?) ORDER BY vector",
         (last_row,),
     ).fetchall()
     numbers = np.array([number for number, _ in found], dtype=np.int64)
-    vectors = np.empty((len(found), dimension), dtype=np.float32)
+    dimension = commit.schema.dimension
+    vectors = np.empty((len(found), dimension), dtype=VECTOR_TYPES[commit.options.vector_type])
     for place, (_, data) in enumerate(found):
-        vectors[place] = np.frombuffer(data, dtype="<f4")  # type: ignore[arg-type]
-    return numbers, vectors
+        vectors[place] = from_blob(data, dimension)  # type: ignore[arg-type]
+    return numbers, vectors.astype(np.float32, copy=False)
 
 
 def _spread(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

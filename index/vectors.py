@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from .options import VECTOR_TYPES
 
 UNIT_TOLERANCE = 1e-3
 """How far from 1 the norm of a vector may be."""
@@ -30,8 +31,18 @@ def check_vectors(matrix: NDArray[np.float32], dimension: int) -> NDArray[np.flo
     return np.ascontiguousarray(matrix, dtype="<f4")
 
 
+def from_blob(data: bytes, dimension: int) -> NDArray[np.floating]:
+    """A stored vector, ``(dimension,)`` float32 or float16 by its length; raises InvalidInputError for another one."""
+    for kind in VECTOR_TYPES.values():
+        if len(data) == dimension * np.dtype(kind).itemsize:
+            return np.frombuffer(data, dtype=kind)
+    raise InvalidInputError(
+        f"a vector key names a vector of {len(data)} bytes, not of {dimension} dimensions: hash the space into keys"
+    )
+
+
 def store_vector(connection: apsw.Connection, key: bytes, data: bytes, *, again: bool) -> None:
-    """Keep ``data`` (little-endian float32) under ``key`` unless that key has a vector already.
+    """Keep ``data`` (little-endian, in the index's vector type) under ``key`` unless that key has a vector already.
 
     again: a vector that only the segment holds counts as none.
     """

@@ -8,7 +8,7 @@ import apsw
 import numpy as np
 
 from ..errors import IndexDamagedError
-from .graph import SELF_RECALL
+from .ann_build import SELF_RECALL, default_visits, self_recall
 from .layout import Layout, checksum
 from .records import Problem
 from .segment import ANN, VECTORS, check_size
@@ -64,7 +64,10 @@ def _vector_problems(snapshot: Snapshot) -> Iterator[Problem]:
         wrong = int(np.count_nonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE)))
         if wrong:
             yield Problem(VECTORS, f"{wrong} vectors from position {start} on are not unit vectors")
-    if segment.graph is not None:
-        recall = segment.graph.self_recall(segment.vectors, snapshot.commit.options.ef_search)
+    if segment.ann is not None:
+        visits = default_visits(segment.ann.family, snapshot.commit.options)
+        recall = self_recall(segment.ann, segment.vectors, visits)
         if recall < SELF_RECALL:
-            yield Problem(ANN, f"finds only {recall:.1%} of its own vectors again: compact the index")
+            yield Problem(
+                ANN, f"finds only {recall:.1%} of its own vectors again: twinbert index rebuild makes it anew"
+            )

@@ -17,9 +17,10 @@ from .changes import apply_staged
 from .layout import Layout, keep_only_segment
 from .lock import WriterLock
 from .maintenance import tidy
+from .options import VECTOR_TYPES
 from .publish import publish
 from .records import KEY_BYTES, ChangeReport, Record
-from .segment import Segment, SegmentDescription
+from .segment import Segment, SegmentDescription, SegmentRequest
 from .snapshot import load_segment
 from .staging import Staging
 from .store import Build, Commit, add_commit, checkpoint, current_commit, faults_named, open_writer, pending_build
@@ -43,6 +44,7 @@ class Writer:
         self._replace = replace
         self._lock = WriterLock(layout.lock)
         self._committed = False
+        self._queries: NDArray[np.float32] | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Writer:
@@ -102,20 +104,31 @@ class Writer:
         Raises InvalidInputError for another shape, NaN, infinities, or rows that are not unit vectors.
         """
         self._check_open()
-        vectors = check_vectors(matrix, self._target.schema.dimension)
+        schema, options = self._target.schema, self._target.options
+        vectors = check_vectors(matrix, schema.dimension).astype(VECTOR_TYPES[options.vector_type], copy=False)
         if len(keys) != len(vectors) or any(len(key) != KEY_BYTES for key in keys):
             raise InvalidInputError(f"{len(vectors)} vectors need as many keys of {KEY_BYTES} bytes, not {len(keys)}")
         with faults_named(self._layout), self._connection:
             for key, vector in zip(keys, vectors, strict=True):
                 store_vector(self._connection, key, vector.tobytes(), again=self._rebuilding)
 
-    def commit(self, *, compact: bool = False) -> ChangeReport:
+    def tune_with(self, queries: NDArray[np.float32]) -> None:
+        """Hand in vectors of real queries, ``(q, dim)`` float32 unit rows, to tune the search effort with from now on.
+
+        Without any, it is tuned with perturbed documents, and ``Tuning.proxy`` says so.
+
+        Raises InvalidInputError as ``put_vectors``.
+        """
+        self._check_open()
+        self._queries = check_vectors(queries, self._target.schema.dimension)
+
+    def commit(self, *, compact: bool = False, rebuild: bool = False) -> ChangeReport:
         """Make the whole command visible, durably, in one transaction; a writer commits once.
 
         A build also publishes a new segment; other commits leave that to ``Index.compact``, which is due when
         ``Index.is_worn``.
 
-        compact: publish one in any case.
+        compact: publish one in any case. rebuild: publish one whose derived files are all made from nothing.
 
         Raises InvalidInputError when a staged document has no vector or the graph fails its self-recall; the
         index is then as it was. Once this returns the change is durable: tidying up that fails afterwards is logged
@@ -124,7 +137,7 @@ class Writer:
         self._check_open()
         self._committed = True
         with faults_named(self._layout), self._connection:
-            report, published = self._apply(compact)
+            report, published = self._apply(compact or rebuild, rebuild)
         self._tidy(published)
         return report
 
@@ -162,7 +175,7 @@ class Writer:
     def _check_seals(self, segment: Segment) -> None:
         segment.check_seals(self._layout.segment(segment.description.generation))
 
-    def _apply(self, compact: bool) -> tuple[ChangeReport, tuple[Commit, SegmentDescription] | None]:
+    def _apply(self, compact: bool, rebuild: bool) -> tuple[ChangeReport, tuple[Commit, SegmentDescription] | None]:
         number = 1 if self._current is None else self._current.number + 1
         generation = 0 if self._current is None else self._current.generation
         if self._rebuilding:
@@ -174,16 +187,17 @@ class Writer:
         commit = Commit(number, made, generation + publishing, documents, self._target.schema, self._target.options)
         if publishing or not done.nothing:
             add_commit(self._connection, commit)
-        published = (commit, self._publish(commit)) if publishing else None
+        published = (commit, self._publish(commit, rebuild)) if publishing else None
         counts = (done.added, done.changed, done.unchanged, done.removed, done.missing)
         return ChangeReport(*counts, documents, commit.generation), published
 
-    def _publish(self, commit: Commit) -> SegmentDescription:
+    def _publish(self, commit: Commit, rebuild: bool) -> SegmentDescription:
         if self._replace:
             self._connection.execute("DELETE FROM builds")
         elif self._segment is not None:
             self._check_seals(self._segment)
-        return publish(self._connection, self._layout, commit, self._segment)
+        request = SegmentRequest(commit, self._segment, rebuild or self._replace, self._queries)
+        return publish(self._connection, self._layout, request)
 
     def _tidy(self, published: tuple[Commit, SegmentDescription] | None) -> None:
         try:

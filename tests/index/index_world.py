@@ -82,3 +82,35 @@ def contents(index: Index) -> dict[str, str]:
     """Everything that is live, read by id."""
     names = list(index.ids())
     return {stored.id: stored.payload for stored in index.get(names) if stored is not None}
+
+
+def clustered(seed: int, n: int, dimension: int = 32, clusters: int = 40) -> np.ndarray:
+    """Unit vectors in clusters, as texts of some subjects have them."""
+    generator = np.random.default_rng(seed)
+    centres = generator.standard_normal((clusters, dimension))
+    rows = centres[generator.integers(0, clusters, n)] + 0.6 * generator.standard_normal((n, dimension))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def put_rows(writer: Writer, matrix: np.ndarray, start: int = 0) -> None:
+    """Stage a document for each row, named by its number from ``start`` on, with the row as its vector."""
+    numbers = range(start, start + len(matrix))
+    keys = [key(str(number)) for number in numbers]
+    writer.put(Record(f"{number:05d}", name, "{}") for number, name in zip(numbers, keys, strict=True))
+    writer.put_vectors(keys, matrix)
+
+
+def build_vectors(path: Path, matrix: np.ndarray, options: BuildOptions, queries: np.ndarray | None = None) -> Index:
+    index = Index.create(path, IndexSchema("s", matrix.shape[1], "m"), options)
+    with index.writer(replace=True) as writer:
+        put_rows(writer, matrix)
+        if queries is not None:
+            writer.tune_with(queries)
+        writer.commit()
+    return index
+
+
+def recall(found: Candidates, right: Candidates) -> float:
+    """k-recall@k of rows against the exact ones."""
+    pairs = zip(found.rows, right.rows, strict=True)
+    return float(np.mean([len(np.intersect1d(one, other)) / len(other) for one, other in pairs]))

@@ -33,7 +33,7 @@ def test_groups_of_equal_vectors_that_cannot_be_are_named_at_open(folder: Path, 
     data = bytearray(path.read_bytes())
     data[-3] ^= 0x10
     path.write_bytes(data)
-    with pytest.raises(IndexDamagedError, match=r"members\.npy or nodes\.npy is damaged: restore it"):
+    with pytest.raises(IndexDamagedError, match=r"members\.npy or nodes\.npy is damaged: twinbert index rebuild"):
         Index.open(folder)
 
 

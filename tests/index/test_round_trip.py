@@ -120,12 +120,6 @@ def test_records_that_cannot_be_stored_are_refused(fields: tuple[str, bytes, str
         Record(*fields)
 
 
-@pytest.mark.parametrize("name", ["IVF100,Flat", "HNSW", "HNSW3", "HNSW129", "HNSW032", "flat", ""])
-def test_unknown_index_keys_are_refused_by_name(name: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"index key '{name}' is not known: use Flat, or HNSW<M>"):
-        BuildOptions(index_key=name)
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -5,49 +5,37 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_world import answers, build, change, expected, key
+from index_world import answers, build, build_vectors, change, clustered, expected, key, recall
 from twinbert.errors import InvalidInputError
-from twinbert.index import AnnOptions, BuildOptions, Candidates, Index, IndexSchema, Record
+from twinbert.index import AnnOptions, BuildOptions, Candidates, Index, Record
 from twinbert.index.exact import search_exact
 
 DIMENSION = 32
 
 
-def clustered(seed: int, n: int, clusters: int = 40, dimension: int = DIMENSION) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    centres = generator.standard_normal((clusters, dimension))
-    rows = centres[generator.integers(0, clusters, n)] + 0.6 * generator.standard_normal((n, dimension))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def build_vectors(path: Path, matrix: np.ndarray, options: BuildOptions) -> Index:
-    index = Index.create(path, IndexSchema("s", matrix.shape[1], "m"), options)
-    with index.writer(replace=True) as writer:
-        keys = [key(str(number)) for number in range(len(matrix))]
-        writer.put(Record(f"{number:05d}", name, "{}") for number, name in enumerate(keys))
-        writer.put_vectors(keys, matrix)
-        writer.commit()
-    return index
-
-
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Index:
     folder = tmp_path_factory.mktemp("graph") / "x"
-    return build_vectors(folder, clustered(0, 6_200)[:6_000], BuildOptions(index_key="HNSW16"))
+    return build_vectors(folder, clustered(0, 6_200)[:6_000], BuildOptions(index_key="HNSW16", target_recall=None))
 
 
-def recall(found: Candidates, right: Candidates) -> float:
-    pairs = zip(found.rows, right.rows, strict=True)
-    return float(np.mean([len(np.intersect1d(one, other)) / len(other) for one, other in pairs]))
-
-
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 40), k=st.integers(1, 50), share=st.floats(0, 1))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(0, 40),
+    k=st.integers(1, 50),
+    share=st.floats(0, 1),
+    kind=st.sampled_from(["<f4", "<f2"]),
+    gathered=st.booleans(),
+)
 @settings(max_examples=60, deadline=None)
-def test_exact_search_finds_what_sorting_everything_finds(seed: int, n: int, k: int, share: float) -> None:
-    queries, matrix = clustered(seed, 3), clustered(seed + 1, n)
+def test_exact_search_finds_what_sorting_everything_finds(
+    seed: int, n: int, k: int, share: float, kind: str, gathered: bool
+) -> None:
+    queries, matrix = clustered(seed, 3), clustered(seed + 1, n).astype(kind)
     alive = np.random.default_rng(seed).random(n) < share
-    for query, found in zip(queries, search_exact(queries, matrix, k, alive), strict=True):
-        ranked = sorted(np.flatnonzero(alive), key=lambda row: -float(matrix[row] @ query))
+    chosen = {"among": np.flatnonzero(alive)} if gathered else {"alive": alive}
+    for query, found in zip(queries, search_exact(queries, matrix, k, **chosen), strict=True):
+        ranked = sorted(np.flatnonzero(alive), key=lambda row: -float(matrix[row].astype("f4") @ query))
         assert set(ranked[:k]) <= set(found.tolist()) <= set(np.flatnonzero(alive))
         assert len(found) == len(set(found)) <= k + 2
 
@@ -90,7 +78,7 @@ def test_ef_search_travels_with_the_call(graph: Index) -> None:
 def test_the_family_follows_the_number_of_vectors(tmp_path: Path) -> None:
     options = BuildOptions(flat_below=100)
     assert build_vectors(tmp_path / "few", clustered(3, 99), options).info().index_key == "Flat"
-    assert build_vectors(tmp_path / "many", clustered(3, 100), options).info().index_key == "HNSW32"
+    assert build_vectors(tmp_path / "many", clustered(3, 100), options).info().index_key == "HNSW32,SQ8"
 
 
 @pytest.mark.parametrize("index_key", ["Flat", "HNSW16"])
