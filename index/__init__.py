@@ -2,13 +2,14 @@
 
 from .index import Index
 from .options import AnnOptions, BuildOptions, IndexSchema
-from .records import Candidates, ChangeReport, DeleteReport, IndexInfo, Problem, Record, Stored
+from .records import Candidates, ChangePlan, ChangeReport, DeleteReport, IndexInfo, Problem, Record, Stored
 from .writer import Writer
 
 __all__ = [
     "AnnOptions",
     "BuildOptions",
     "Candidates",
+    "ChangePlan",
     "ChangeReport",
     "DeleteReport",
     "Index",

@@ -92,14 +92,15 @@ class Index:
         """How the index was built; of the build that was begun, before the first commit."""
         return self._reader.description()[1]
 
-    def writer(self, *, replace: bool = False) -> Writer:
+    def writer(self, *, replace: bool = False, sync: bool = False) -> Writer:
         """A context that stages one command and commits it.
 
         replace: what is put becomes the whole index, under the schema and options that ``create`` was given.
+        sync: what is put becomes the whole index, under the schema and options that it has; the segment stays.
 
         Entering it raises IndexLockedError at once while somebody else writes.
         """
-        return Writer(self._layout, replace=replace)
+        return Writer(self._layout, replace=replace, sync=sync)
 
     def search(self, vectors: NDArray[np.float32], k: int, options: AnnOptions | None = None) -> Candidates:
         """The ``k`` best live documents for each query vector, at the last commit.

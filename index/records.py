@@ -78,6 +78,22 @@ class ChangeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangePlan:
+    """What a command would do if it were committed now, counted in documents.
+
+    missing: ids asked to be deleted that the index does not hold.
+    to_encode: distinct vectors that have to be put before.
+    """
+
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+    missing: int
+    to_encode: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteReport:
     """What a deletion did, counted in documents."""
 

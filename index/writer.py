@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, IndexUnfinishedError, InvalidInputError
-from .changes import apply_staged
+from .changes import apply_staged, count_staged
 from .layout import Layout, keep_only_segment
 from .lock import WriterLock
 from .maintenance import tidy
 from .publish import publish
-from .records import KEY_BYTES, ChangeReport, Record
+from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
 from .segment import Segment, SegmentDescription
 from .snapshot import load_segment
 from .staging import Staging
@@ -31,16 +31,19 @@ _log = logging.getLogger(__name__)
 class Writer:
     """One command of changes, as a context. Leaving it without ``commit`` changes nothing visible.
 
-    replace: the documents put become the whole index (and a build begun by ``Index.create`` its schema and
-        options).
+    replace: the documents put become the whole index, in a new segment, with the schema and options of a build that
+        ``Index.create`` began.
+    sync: the documents put become the whole index, which stays as it is built: what changed waits in the tail.
 
     Entering raises IndexLockedError while somebody else writes, IndexUnfinishedError where nothing was
     created.
     """
 
-    def __init__(self, layout: Layout, *, replace: bool) -> None:
+    def __init__(self, layout: Layout, *, replace: bool = False, sync: bool = False) -> None:
+        if replace and sync:
+            raise InvalidInputError("a writer replaces or syncs: choose one of them")
         self._layout = layout
-        self._replace = replace
+        self._replace, self._sync = replace, sync
         self._lock = WriterLock(layout.lock)
         self._committed = False
         self._stack = ExitStack()
@@ -109,6 +112,14 @@ class Writer:
             for key, vector in zip(keys, vectors, strict=True):
                 store_vector(self._connection, key, vector.tobytes(), again=self._rebuilding)
 
+    def plan(self) -> ChangePlan:
+        """What ``commit`` would do with what is staged so far; no vector need be put before, and nothing is written."""
+        self._check_open()
+        with faults_named(self._layout):
+            done = count_staged(self._connection, self._documents, self._replace or self._sync)
+            to_encode = self._staging.pending_count()
+        return ChangePlan(done.added, done.changed, done.unchanged, done.removed, done.missing, to_encode)
+
     def commit(self, *, compact: bool = False) -> ChangeReport:
         """Make the whole command visible, durably, in one transaction; a writer commits once.
 
@@ -134,9 +145,10 @@ class Writer:
 
     def _begin(self) -> None:
         self._current = current_commit(self._connection)
+        self._documents = 0 if self._current is None else self._current.documents
         keep_only_segment(self._layout, 0 if self._current is None else self._current.generation)
         build = pending_build(self._connection)
-        if build is not None and (self._replace or self._current is None):
+        if build is not None and not self._sync and (self._replace or self._current is None):
             self._replace = True
             self._target = build
         elif self._current is not None:
@@ -167,9 +179,9 @@ class Writer:
         generation = 0 if self._current is None else self._current.generation
         if self._rebuilding:
             forget_moved_vectors(self._connection)
-        done = apply_staged(self._connection, number, self._replace)
+        done = apply_staged(self._connection, number, self._documents, self._replace or self._sync)
         publishing = compact or self._replace
-        documents = int(self._connection.execute("SELECT count(*) FROM documents WHERE died IS NULL").get)
+        documents = self._documents + done.added - done.removed
         made = datetime.now(timezone.utc).isoformat(timespec="seconds")
         commit = Commit(number, made, generation + publishing, documents, self._target.schema, self._target.options)
         if publishing or not done.nothing:
