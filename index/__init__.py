@@ -2,7 +2,18 @@
 
 from .index import Index
 from .options import AnnOptions, BuildOptions, IndexSchema
-from .records import Candidates, ChangePlan, ChangeReport, DeleteReport, IndexInfo, Problem, Record, Stored
+from .records import (
+    Candidates,
+    ChangePlan,
+    ChangeReport,
+    CommitInfo,
+    DeleteReport,
+    GcReport,
+    IndexInfo,
+    Problem,
+    Record,
+    Stored,
+)
 from .writer import Writer
 
 __all__ = [
@@ -11,7 +22,9 @@ __all__ = [
     "Candidates",
     "ChangePlan",
     "ChangeReport",
+    "CommitInfo",
     "DeleteReport",
+    "GcReport",
     "Index",
     "IndexInfo",
     "IndexSchema",

@@ -42,6 +42,7 @@ class BuildOptions:
     tail_limit: fresh documents that may wait for the next segment; with more, ``Index.is_worn``.
     tail_share: the same as a share of the segment's documents; the larger of the two counts.
     dead_share: share of the segment's documents that may have died before ``Index.is_worn``; up to 1,000 always may.
+    history: changes that can be undone; a compaction forgets what only older ones need.
 
     Raises InvalidInputError for a value out of range.
     """
@@ -53,11 +54,12 @@ class BuildOptions:
     tail_limit: int = 2_000
     tail_share: float = 0.1
     dead_share: float = 0.25
+    history: int = 100
 
     def __post_init__(self) -> None:
         for name in ("ef_construction", "ef_search"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("flat_below", "tail_limit"):
+        for name in ("flat_below", "tail_limit", "history"):
             _at_least(name, getattr(self, name), 0)
         for name in ("tail_share", "dead_share"):
             if not 0 <= getattr(self, name) <= 1:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, IndexFolderError, InvalidInputError
 from .graph import Graph
+from .history import keep_history
 from .layout import Layout, checksum, publish_folder
 from .options import BuildOptions
 from .segment import (
@@ -27,14 +28,8 @@ from .segment import (
     Segment,
     SegmentDescription,
 )
-from .store import Commit, encode, pending_build
+from .store import Commit, encode
 
-_FORGET_MOVED = "DELETE FROM fresh WHERE vector IN (SELECT vector FROM documents WHERE died IS NULL)"
-_FORGET_UNUSED = """
-DELETE FROM vectors
-WHERE vector NOT IN (SELECT vector FROM documents WHERE died IS NULL) AND vector NOT IN (SELECT vector FROM
-fresh)
-"""
 _FRESH_BETWEEN = "SELECT vector, data FROM fresh WHERE vector BETWEEN ? AND ?"
 BLOCK_ROWS = 8_192
 """Vectors held in memory at once while a segment is written."""
@@ -46,8 +41,7 @@ def publish(
     """Write generation ``commit.generation`` and make it current when the surrounding transaction ends.
 
     previous: the segment that is current now, from which vectors are copied; all others come from the store.
-    Documents that died before the generation before ``previous`` was published are forgotten, so that readers keep
-    the rows they were given over two publications; vectors that nothing uses any more, too.
+    What history and readers do not need any more is forgotten; see ``keep_history``.
 
     Raises InvalidInputError when an HNSW graph does not find its own vectors again, IndexFolderError when
     the files cannot be written.
@@ -64,7 +58,7 @@ def publish(
         raise IndexFolderError(f"{folder} cannot be written ({error.strerror}): free space and try again") from error
     connection.execute("DELETE FROM segments")
     connection.execute("INSERT INTO segments VALUES (?, ?)", (commit.generation, encode(described[0])))
-    _forget(connection, -1 if previous is None else previous.description.before)
+    keep_history(connection, commit, previous, np.load(folder / NUMBERS, allow_pickle=False))
     return described[0]
 
 
@@ -151,14 +145,3 @@ def _write_graph(folder: Path, index_key: str, options: BuildOptions) -> int:
     np.save(folder / MEMBERS, graph.twins.members)
     np.save(folder / NODES, graph.twins.starts)
     return len(graph.twins)
-
-
-def _forget(connection: apsw.Connection, died_by: int) -> None:
-    """Drop what the segment holds or nobody needs; a build that may be resumed keeps its staged vectors."""
-    connection.execute("DELETE FROM documents WHERE died <= ?", (died_by,))
-    connection.execute("DELETE FROM commits WHERE number < ?", (died_by,))
-    if pending_build(connection) is None:
-        connection.execute("DELETE FROM fresh")
-    else:
-        connection.execute(_FORGET_MOVED)
-    connection.execute(_FORGET_UNUSED)

@@ -114,6 +114,16 @@ def checkpoint(connection: apsw.Connection) -> None:
         connection.set_busy_timeout(BUSY_MS)
 
 
+@contextmanager
+def unsynced(connection: apsw.Connection) -> Iterator[None]:
+    """Transactions that are in the log when they end, and on the disk itself only with the next one outside this."""
+    connection.pragma("synchronous", "normal")
+    try:
+        yield
+    finally:
+        connection.pragma("synchronous", "full")
+
+
 def check_format(connection: apsw.Connection, layout: Layout) -> None:
     """Raise IndexNotFoundError for another program's database, IndexFolderError for a newer format."""
     application, version = connection.pragma("application_id"), connection.pragma("user_version")

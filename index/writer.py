@@ -15,7 +15,7 @@ from .layout import Layout
 from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
 from .session import Published, Session
 from .staging import Staging
-from .store import Build, Command, Commit, faults_named, pending_build
+from .store import Build, Command, Commit, faults_named, pending_build, unsynced
 from .vectors import check_vectors, forget_moved_vectors, store_vector
 
 
@@ -90,7 +90,9 @@ class Writer:
         return self._pending(batch_rows)
 
     def put_vectors(self, keys: Sequence[bytes], matrix: NDArray[np.float32]) -> None:
-        """Store vectors durably: on return they survive a kill. A key that is known keeps its vector.
+        """Store vectors: on return they survive a kill, once ``commit`` has returned a power loss too.
+
+        A key that is known keeps its vector.
 
         keys: 32 bytes each. matrix: ``(len(keys), dimension)`` float32 unit rows.
 
@@ -100,7 +102,7 @@ class Writer:
         vectors = check_vectors(matrix, self._target.schema.dimension)
         if len(keys) != len(vectors) or any(len(key) != KEY_BYTES for key in keys):
             raise InvalidInputError(f"{len(vectors)} vectors need as many keys of {KEY_BYTES} bytes, not {len(keys)}")
-        with faults_named(self._layout), self._connection:
+        with faults_named(self._layout), unsynced(self._connection), self._connection:
             for key, vector in zip(keys, vectors, strict=True):
                 store_vector(self._connection, key, vector.tobytes(), again=self._rebuilding)
 

@@ -28,7 +28,7 @@ WHERE = {
     "staged": (writer.Writer, "commit"),
     "before the segment": (publish, "publish_folder"),
     "before the sync": (layout, "sync"),
-    "segment renamed": (publish, "_forget"),
+    "segment renamed": (publish, "keep_history"),
     "before the commit": (writer, "ChangeReport"),
     "committed": (session, "tidy"),
 }

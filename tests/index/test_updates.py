@@ -180,7 +180,8 @@ def test_rows_of_a_search_outlive_the_next_commit_and_compaction(tmp_path: Path)
 
 
 def test_rows_are_readable_over_two_compactions_and_then_refused(tmp_path: Path) -> None:
-    with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index, Index.open(tmp_path / "x") as other:
+    forgetful = BuildOptions(history=0)
+    with build(tmp_path / "x", {"a": "apple", "b": "pear"}, forgetful) as index, Index.open(tmp_path / "x") as other:
         found = index.search(vectors(["apple"]), 1).rows[0]
         for number in range(2):
             change(other, {"a": f"text {number}"}, compact=True)
@@ -197,7 +198,7 @@ def test_rows_are_readable_over_two_compactions_and_then_refused(tmp_path: Path)
 
 def test_ties_of_rows_forgotten_meanwhile_are_searched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = {"a": "same", "b": "same", "c": "same"}
-    with build(tmp_path / "x", documents) as index, Index.open(tmp_path / "x") as other:
+    with build(tmp_path / "x", documents, BuildOptions(history=0)) as index, Index.open(tmp_path / "x") as other:
         ids_of = index._ids_of
 
         def compacted_meanwhile(rows: list[int]) -> dict[int, str]:
@@ -212,7 +213,7 @@ def test_ties_of_rows_forgotten_meanwhile_are_searched_anew(tmp_path: Path, monk
 
 
 def test_a_vector_dropped_by_compaction_is_asked_for_again(tmp_path: Path) -> None:
-    with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index:
+    with build(tmp_path / "x", {"a": "apple", "b": "pear"}, BuildOptions(history=0)) as index:
         change(index, delete=["b"])
         with index.writer() as writer:
             writer.put(records({"c": "pear"}))
