@@ -2,7 +2,18 @@
 
 from .index import Index
 from .options import AnnOptions, BuildOptions, IndexSchema
-from .records import Candidates, ChangeReport, DeleteReport, IndexInfo, Problem, Record, Stored
+from .records import (
+    Candidates,
+    ChangePlan,
+    ChangeReport,
+    CommitInfo,
+    DeleteReport,
+    GcReport,
+    IndexInfo,
+    Problem,
+    Record,
+    Stored,
+)
 from .tuning import OperatingPoint, Tuning
 from .writer import Writer
 
@@ -10,8 +21,11 @@ __all__ = [
     "AnnOptions",
     "BuildOptions",
     "Candidates",
+    "ChangePlan",
     "ChangeReport",
+    "CommitInfo",
     "DeleteReport",
+    "GcReport",
     "Index",
     "IndexInfo",
     "IndexSchema",

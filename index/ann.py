@@ -19,6 +19,9 @@ from .twins import Twins
 
 _faiss: Any = faiss  # its type stubs lack what only SWIG's classes have
 
+SPARE = 8
+"""Neighbours asked for beyond those wanted, so that vectors tying with the last are seen."""
+
 
 class Selector:
     """The nodes that a search may answer with; made once for many searches, in any thread.

@@ -14,7 +14,18 @@ from .ann_build import build_ann, extend_ann
 from .choice import Choice, choose
 from .keys import FLAT, family_of
 from .layout import Layout
-from .segment import ANN, MEMBERS, NODES, NUMBERS, QUERIES, STARTS, VECTORS, SegmentDescription, SegmentRequest
+from .segment import (
+    ANN,
+    MEMBERS,
+    NODES,
+    NUMBERS,
+    QUERIES,
+    STARTS,
+    VECTORS,
+    SegmentDescription,
+    SegmentRequest,
+    is_sound,
+)
 from .tuning import QUERIES_MOST, Tuning, perturbed, tune
 from .twins import Twins
 
@@ -104,9 +115,12 @@ def _queries_before(layout: Layout, request: SegmentRequest) -> NDArray[np.float
     previous = request.previous
     if previous is None or previous.description.space != request.commit.schema.space:
         return None
-    if QUERIES not in previous.description.files:
+    path = layout.segment(previous.description.generation) / QUERIES
+    seal = previous.description.files.get(QUERIES)
+    # A rebuild is there for damage like this; Tuning.proxy tells that others stood in.
+    if seal is None or (request.rebuild and not is_sound(path, seal)):
         return None
-    found: NDArray[np.float32] = np.load(layout.segment(previous.description.generation) / QUERIES, allow_pickle=False)
+    found: NDArray[np.float32] = np.load(path, allow_pickle=False)
     return found
 
 

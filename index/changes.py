@@ -8,22 +8,27 @@ import apsw
 
 from ..errors import InvalidInputError
 
-_MATCH = "FROM temp.staged JOIN documents ON documents.id = staged.id AND documents.died IS NULL"
-_SAME = "staged.hash = documents.hash AND documents.vector IN (SELECT vector FROM vectors)"
+_COUNT = """
+SELECT count(*) FILTER (WHERE key IS NOT NULL), count(*) FILTER (WHERE key IS NOT NULL AND row IS NOT NULL),
+    count(*) FILTER (WHERE staged.hash = live.hash), count(*) FILTER (WHERE key IS NULL AND row IS NOT NULL),
+    count(*) FILTER (WHERE key IS NULL AND row IS NULL)
+FROM temp.staged LEFT JOIN documents AS live ON live.id = staged.id AND live.died IS NULL
+"""
+# CROSS JOIN fixes the order of the tables: the few staged ones look up theirs among all documents.
 _KILL_STAGED = """
-UPDATE documents SET died = ? FROM temp.staged
-WHERE documents.id = staged.id AND documents.died IS NULL
-    AND (staged.key IS NULL OR staged.hash <> documents.hash
-        OR documents.vector NOT IN (SELECT vector FROM vectors))
+UPDATE documents SET died = ? WHERE row IN (
+    SELECT live.row FROM temp.staged CROSS JOIN documents AS live ON live.id = staged.id AND live.died IS NULL
+    WHERE staged.key IS NULL OR staged.hash <> live.hash)
 """
 _KILL_ABSENT = """
-UPDATE documents SET died = ?
-WHERE died IS NULL AND id NOT IN (SELECT id FROM temp.staged WHERE key IS NOT NULL)
+UPDATE documents SET died = ? WHERE row IN (
+    SELECT row FROM documents AS live WHERE died IS NULL AND NOT EXISTS (
+        SELECT 1 FROM temp.staged WHERE staged.id = live.id AND staged.key IS NOT NULL))
 """
 _ADD = """
 INSERT INTO documents (id, born, vector, hash, payload)
 SELECT staged.id, ?, vectors.vector, staged.hash, staged.payload
-FROM temp.staged JOIN vectors ON vectors.key = staged.key
+FROM temp.staged CROSS JOIN vectors ON vectors.key = staged.key
 WHERE NOT EXISTS (SELECT 1 FROM documents WHERE documents.id = staged.id AND documents.died IS NULL)
 ORDER BY staged.n
 """
@@ -45,27 +50,30 @@ class Changes:
         return self.added + self.changed + self.removed == 0
 
 
-def apply_staged(connection: apsw.Connection, number: int, replace: bool) -> Changes:
+def count_staged(connection: apsw.Connection, documents: int, whole: bool) -> Changes:
+    """What applying the staged documents would do; reads only what is staged and its live documents.
+
+    documents: how many live now. whole: what is put becomes the whole index.
+    """
+    put, known, unchanged, deleted, missing = connection.execute(_COUNT).get
+    removed = documents - known if whole else deleted
+    return Changes(put - known, known - unchanged, unchanged, removed, missing)
+
+
+def apply_staged(connection: apsw.Connection, number: int, documents: int, whole: bool) -> Changes:
     """Let staged documents be born and replaced or deleted ones die at commit ``number``.
 
-    replace: also let every live document die that was not staged.
+    documents: how many live now. whole: also let every live document die that was not put.
 
     Raises InvalidInputError when a staged document has no vector.
     """
     _check_vectors(connection)
-    before = _count(connection, "SELECT count(*) FROM documents WHERE died IS NULL")
-    staged = _count(connection, "SELECT count(*) FROM temp.staged WHERE key IS NOT NULL")
-    unchanged = _count(connection, f"SELECT count(*) {_MATCH} WHERE {_SAME}")
-    changed = _count(connection, f"SELECT count(*) {_MATCH} WHERE staged.key IS NOT NULL") - unchanged
-    deletions = _count(connection, "SELECT count(*) FROM temp.staged WHERE key IS NULL")
-    deleted = _count(connection, f"SELECT count(*) {_MATCH} WHERE staged.key IS NULL")
+    changes = count_staged(connection, documents, whole)
     connection.execute(_KILL_STAGED, (number,))
-    if replace:
+    if whole:
         connection.execute(_KILL_ABSENT, (number,))
     connection.execute(_ADD, (number,))
-    added = staged - changed - unchanged
-    removed = before - changed - unchanged if replace else deleted
-    return Changes(added, changed, unchanged, removed, deletions - deleted)
+    return changes
 
 
 def _check_vectors(connection: apsw.Connection) -> None:
@@ -75,7 +83,3 @@ def _check_vectors(connection: apsw.Connection) -> None:
     ).get
     if lacking[0]:
         raise InvalidInputError(f"{lacking[0]} documents have no vector, {lacking[1]!r} among them: put_vectors first")
-
-
-def _count(connection: apsw.Connection, query: str) -> int:
-    return int(connection.execute(query).get)

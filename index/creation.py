@@ -18,17 +18,18 @@ _DROP_UNUSED = (
 )
 
 
-def begin(layout: Layout, build: Build, *, overwrite: bool, resume: bool) -> None:
+def begin(layout: Layout, build: Build, *, overwrite: bool, resume: bool, wait: float | None) -> None:
     """Make the folder ready for a writer that builds; an index there goes on answering until it commits.
 
     overwrite: replace what is there, and forget vectors that an unfinished build staged.
     resume: go on with an unfinished build and its staged vectors.
+    wait: seconds to wait for somebody else who writes.
 
     Raises IndexExistsError or IndexUnfinishedError when something is there and neither was said,
     IndexExistsError for a folder of other things, IndexFolderError when it cannot be made.
     """
     _take_folder(layout.folder)
-    with WriterLock(layout.lock):
+    with WriterLock(layout.lock, wait):
         connection = open_writer(layout)
         try:
             with faults_named(layout), connection:

@@ -19,6 +19,7 @@ from .options import AnnOptions, BuildOptions, IndexSchema
 from .reader import Reader
 from .records import Candidates, IndexInfo, Problem, Stored
 from .search import search
+from .session import settle
 from .store import Build
 from .vectors import check_vectors
 from .writer import Writer
@@ -40,6 +41,7 @@ class Index:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._reader = Reader(layout)
+        self._wrote = False
 
     @classmethod
     def create(
@@ -50,12 +52,14 @@ class Index:
         *,
         overwrite: bool = False,
         resume: bool = False,
+        wait: float | None = None,
     ) -> Index:
         """Begin a build in a new folder, or over an index that goes on answering until the build commits.
 
         It is finished by a ``writer(replace=True)`` that commits.
 
         overwrite: replace what is there. resume: go on with an unfinished build and the vectors it stored.
+        wait: seconds to wait for somebody else who writes; None gives up at once.
 
         Raises InvalidInputError for an index key that cannot serve, IndexExistsError, IndexUnfinishedError,
         IndexLockedError or IndexFolderError.
@@ -63,8 +67,10 @@ class Index:
         layout = Layout(Path(path))
         if options is not None and options.index_key is not None:
             family_of(options.index_key, schema.dimension)
-        begin(layout, Build(schema, options or BuildOptions()), overwrite=overwrite, resume=resume)
-        return cls(layout)
+        begin(layout, Build(schema, options or BuildOptions()), overwrite=overwrite, resume=resume, wait=wait)
+        index = cls(layout)
+        index._wrote = True
+        return index
 
     @classmethod
     def open(cls, path: str | Path) -> Index:
@@ -96,14 +102,17 @@ class Index:
         """How the index was built; of the build that was begun, before the first commit."""
         return self._reader.description()[1]
 
-    def writer(self, *, replace: bool = False) -> Writer:
+    def writer(self, *, replace: bool = False, sync: bool = False, wait: float | None = None) -> Writer:
         """A context that stages one command and commits it.
 
         replace: what is put becomes the whole index, under the schema and options that ``create`` was given.
+        sync: what is put becomes the whole index, under the schema and options that it has; the segment stays.
+        wait: seconds to wait for somebody else who writes; None gives up at once.
 
-        Entering it raises IndexLockedError at once while somebody else writes.
+        Entering it raises IndexLockedError, naming who holds the lock, while somebody else writes.
         """
-        return Writer(self._layout, replace=replace)
+        self._wrote = True
+        return Writer(self._layout, replace=replace, sync=sync, wait=wait)
 
     def search(self, vectors: NDArray[np.float32], k: int, options: AnnOptions | None = None) -> Candidates:
         """The ``k`` best live documents for each query vector, at the last commit.
@@ -197,16 +206,18 @@ class Index:
         """Every fault found in the store and in the segment's files; empty when all is sound."""
         return self._reader.problems()
 
-    def compact(self) -> int:
+    def compact(self, *, wait: float | None = None) -> int:
         """Write a new generation of what is live, and return its number.
 
         It extends a copy of the ANN index; where too many of its vectors are unused, its lists outgrown or its recall
         target lost, it builds a new one.
 
+        wait: seconds to wait for somebody else who writes; None gives up at once.
+
         Raises IndexLockedError while somebody else writes, InvalidInputError when the ANN index fails its
         self-recall.
         """
-        with self.writer() as writer:
+        with self.writer(wait=wait) as writer:
             return writer.commit(compact=True).generation
 
     @staticmethod
@@ -220,8 +231,14 @@ class Index:
             return writer.commit().generation
 
     def close(self) -> None:
-        """Let go of the store; reading from it again raises InvalidInputError."""
+        """Let go of the store; reading from it again raises InvalidInputError.
+
+        The last to close an index that it wrote to leaves a folder that needs no permission to write to be read.
+        """
         self._reader.close()
+        wrote, self._wrote = self._wrote, False
+        if wrote:
+            settle(self._layout)
 
     def __enter__(self) -> Index:
         return self

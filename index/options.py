@@ -19,6 +19,7 @@ _LEAST = {
     "nprobe": 1,
     "flat_below": 0,
     "tail_limit": 0,
+    "history": 0,
 }
 
 
@@ -61,6 +62,7 @@ class BuildOptions:
     tail_share: the same as a share of the segment's documents; the larger of the two counts.
     dead_share: share of the segment's documents that may have died before ``Index.is_worn``; up to 1,000 always may.
         Also the share of a segment's vectors that may be unused before a compaction rebuilds instead of extending.
+    history: changes that can be undone; a compaction forgets what only older ones need.
 
     Raises InvalidInputError for a value out of range or an index key that is refused by name.
     """
@@ -77,6 +79,7 @@ class BuildOptions:
     tail_limit: int = 4_000
     tail_share: float = 0.0
     dead_share: float = 0.25
+    history: int = 100
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():

@@ -79,6 +79,50 @@ class ChangeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangePlan:
+    """What a command would do if it were committed now, counted in documents.
+
+    missing: ids asked to be deleted that the index does not hold.
+    to_encode: distinct vectors that have to be put before.
+    """
+
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+    missing: int
+    to_encode: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """One commit that the index remembers.
+
+    made: when, ISO 8601 in UTC. kind: ``build``, ``update``, ``sync``, ``compact`` or ``rollback``.
+    added, changed, removed: what it did, counted in documents; documents: how many lived afterwards.
+    undoable: whether a rollback can go back to before it; compactions change no document and are passed over.
+    """
+
+    number: int
+    made: str
+    kind: str
+    added: int
+    changed: int
+    removed: int
+    documents: int
+    undoable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport:
+    """What forgetting history gave back: commits, document versions, and bytes of the folder."""
+
+    commits: int
+    versions: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteReport:
     """What a deletion did, counted in documents."""
 

@@ -7,15 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .ann import Ann
+from .ann import SPARE, Ann
 from .effort import Effort, effort_of
 from .exact import search_exact
 from .options import AnnOptions
 from .records import Candidates
 from .snapshot import Snapshot
 
-_SPARE = 8
-"""Neighbours asked of the ANN index beyond k, so that vectors tying with the k-th are seen."""
 _TIE = 1e-6
 """Exact scores this close may be equal once rounded to float32: then more of the same may be out of sight."""
 _GATHER_SHARE = 0.5
@@ -65,7 +63,7 @@ def _ann_positions(
     snapshot: Snapshot, ann: Ann, queries: NDArray[np.float32], k: int, effort: Effort
 ) -> list[NDArray[np.int64]]:
     """What the index finds; searched exactly where it came back short, or tied at its edge."""
-    wanted = k * effort.refine + _SPARE
+    wanted = k * effort.refine + SPARE
     nodes, _ = ann.search(queries, wanted, effort.visits, snapshot.selector)
     found = [ann.twins.positions(row) for row in nodes]
     for place, positions in enumerate(found):

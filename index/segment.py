@@ -154,6 +154,11 @@ def _open_ann(folder: Path, description: SegmentDescription) -> Ann:
     return Ann.load(folder / ANN, family, twins, description.dimension)
 
 
+def is_sound(path: Path, seal: FileSeal) -> bool:
+    """Whether a file is there as it was sealed."""
+    return path.is_file() and path.stat().st_size == seal.bytes and checksum(path) == seal.blake2b
+
+
 def check_size(path: Path, seal: FileSeal) -> None:
     """Raise IndexDamagedError unless the file is there in full length."""
     if not path.is_file():

@@ -131,12 +131,17 @@ def load_snapshot(connection: apsw.Connection, layout: Layout, previous: Snapsho
 
 def load_segment(connection: apsw.Connection, layout: Layout, *, derived: bool = True) -> Segment:
     """Map the segment that is current in the surrounding transaction; see ``Segment.open``."""
+    description = describe_segment(connection, layout)
+    return Segment.open(layout.segment(description.generation), description, derived=derived)
+
+
+def describe_segment(connection: apsw.Connection, layout: Layout) -> SegmentDescription:
+    """What the store says of the current segment; raises IndexDamagedError where it says nothing."""
     text = connection.execute("SELECT description FROM segments").get
     try:
-        description = msgspec.json.decode(text or "", type=SegmentDescription)
+        return msgspec.json.decode(text or "", type=SegmentDescription)
     except msgspec.DecodeError as error:
         raise IndexDamagedError(f"{layout.store} does not describe its segment: restore the index") from error
-    return Segment.open(layout.segment(description.generation), description, derived=derived)
 
 
 def _dead_slots(connection: apsw.Connection, segment: Segment) -> NDArray[np.bool_]:

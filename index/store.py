@@ -24,11 +24,14 @@ FORMAT = 1
 """Version of the folder's format, kept in SQLite's user_version."""
 _APPLICATION = int.from_bytes(b"twin", "big")
 BUSY_MS = 5_000
+CACHE_KIB = 65_536
+"""Pages of the store that a writer may keep in memory: ids and keys of a large command come in no order."""
 _Kind = TypeVar("_Kind")
 
 _TABLES = """
 CREATE TABLE commits (number INTEGER PRIMARY KEY, made TEXT NOT NULL, generation INTEGER NOT NULL,
-    documents INTEGER NOT NULL, schema TEXT NOT NULL, options TEXT NOT NULL) STRICT;
+    documents INTEGER NOT NULL, schema TEXT NOT NULL, options TEXT NOT NULL,
+    command TEXT NOT NULL) STRICT;
 CREATE TABLE builds (one INTEGER PRIMARY KEY CHECK (one = 1), schema TEXT NOT NULL,
     options TEXT NOT NULL) STRICT;
 CREATE TABLE segments (generation INTEGER PRIMARY KEY, description TEXT NOT NULL) STRICT;
@@ -42,6 +45,17 @@ CREATE INDEX dead ON documents (died) WHERE died IS NOT NULL;
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """What made a commit: its kind (build, update, sync, compact or rollback), and its changes in documents."""
+
+    kind: str
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """One visible change: its number, the generation it reads, its live documents, what its vectors are."""
 
@@ -51,6 +65,7 @@ class Commit:
     documents: int
     schema: IndexSchema
     options: BuildOptions
+    command: Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,16 @@ def checkpoint(connection: apsw.Connection) -> None:
         connection.set_busy_timeout(BUSY_MS)
 
 
+@contextmanager
+def unsynced(connection: apsw.Connection) -> Iterator[None]:
+    """Transactions that are in the log when they end, and on the disk itself only with the next one outside this."""
+    connection.pragma("synchronous", "normal")
+    try:
+        yield
+    finally:
+        connection.pragma("synchronous", "full")
+
+
 def check_format(connection: apsw.Connection, layout: Layout) -> None:
     """Raise IndexNotFoundError for another program's database, IndexFolderError for a newer format."""
     application, version = connection.pragma("application_id"), connection.pragma("user_version")
@@ -112,28 +137,24 @@ def check_format(connection: apsw.Connection, layout: Layout) -> None:
 
 def current_commit(connection: apsw.Connection) -> Commit | None:
     """The last commit, None before the first."""
-    row = connection.execute(
-        "SELECT number, made, generation, documents, schema, options FROM commits ORDER BY number DESC LIMIT 1"
-    ).fetchone()
-    if row is None:
-        return None
-    number, made, generation, documents, schema, options = row
-    return Commit(number, made, generation, documents, _decode(schema, IndexSchema), _decode(options, BuildOptions))
+    return next(iter(last_commits(connection, limit=1)), None)
+
+
+def last_commits(connection: apsw.Connection, limit: int = -1) -> list[Commit]:
+    """The commits that are remembered, the last one first; at most ``limit`` unless it is negative."""
+    found = connection.execute(
+        "SELECT number, made, generation, documents, schema, options, command FROM commits "
+        "ORDER BY number DESC LIMIT ?",
+        (limit,),
+    )
+    return [_commit_of(*row) for row in found]
 
 
 def add_commit(connection: apsw.Connection, commit: Commit) -> None:
     """Make ``commit`` the current one when the surrounding transaction ends."""
-    connection.execute(
-        "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            commit.number,
-            commit.made,
-            commit.generation,
-            commit.documents,
-            encode(commit.schema),
-            encode(commit.options),
-        ),
-    )
+    facts = (commit.number, commit.made, commit.generation, commit.documents)
+    described = [encode(part) for part in (commit.schema, commit.options, commit.command)]
+    connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?)", (*facts, *described))
 
 
 def pending_build(connection: apsw.Connection) -> Build | None:
@@ -158,6 +179,19 @@ def document_hash(document_id: str, vector_key: bytes, payload: str) -> bytes:
     return hashlib.blake2b(b"%d:%b%b%b" % (len(name), name, vector_key, payload.encode()), digest_size=16).digest()
 
 
+def _commit_of(number: int, made: str, generation: int, documents: int, *described: str) -> Commit:
+    schema, options, command = described
+    return Commit(
+        number,
+        made,
+        generation,
+        documents,
+        _decode(schema, IndexSchema),
+        _decode(options, BuildOptions),
+        _decode(command, Command),
+    )
+
+
 def _decode(text: str, kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.json.decode(text, type=kind)
@@ -173,7 +207,12 @@ def _prepare(connection: apsw.Connection, layout: Layout) -> None:
     else:
         check_format(connection, layout)
     connection.pragma("journal_mode", "wal")
-    for name, value in (("synchronous", "full"), ("fullfsync", 1), ("checkpoint_fullfsync", 1)):
+    for name, value in (
+        ("synchronous", "full"),
+        ("fullfsync", 1),
+        ("checkpoint_fullfsync", 1),
+        ("cache_size", -CACHE_KIB),
+    ):
         connection.pragma(name, value)
     if blank:
         _create_tables(connection)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .ann import Ann, Selector
+from .ann import SPARE, Ann, Selector
 from .exact import rounding, search_exact
 from .keys import Family, Kind
 
@@ -116,7 +116,7 @@ class _Trial:
 
     def answer(self, query: NDArray[np.float32], visits: int, refine: int) -> NDArray[np.float64]:
         """Exact scores of the ``k`` best nodes that the index finds, in no order."""
-        nodes, _ = self.ann.search(query[None], self.k * refine, visits, self.selector)
+        nodes, _ = self.ann.search(query[None], self.k * refine + SPARE, visits, self.selector)
         products = self._products(query, self.ann.twins.leaders_of(nodes[0]))
         return products if len(products) <= self.k else np.partition(products, -self.k)[-self.k :]
 

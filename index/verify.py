@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import IndexDamagedError
 from .ann_build import SELF_RECALL, default_visits, self_recall
+from .history import REMEMBERED, lost_vectors
 from .layout import Layout, checksum
 from .records import Problem
 from .segment import ANN, VECTORS, check_size
@@ -34,14 +35,18 @@ def _store_problems(connection: apsw.Connection, layout: Layout, snapshot: Snaps
     documents = connection.execute("SELECT count(*) FROM documents WHERE died IS NULL").get
     if documents != snapshot.commit.documents:
         yield Problem(name, f"{documents} documents are live, the commit says {snapshot.commit.documents}")
-    for row, document_id, key, digest, payload in connection.execute(
-        "SELECT row, id, key, hash, payload FROM documents LEFT JOIN vectors USING (vector) WHERE died IS NULL"
-    ):
-        if key is None or document_hash(document_id, key, payload) != digest:
-            yield Problem(name, f"row {row}, document {document_id!r}, does not match its hash")
+    yield from _version_problems(connection, name)
     for number, data, digest in connection.execute("SELECT vector, data, hash FROM fresh"):
         if vector_hash(data) != digest:
             yield Problem(name, f"fresh vector {number} does not match its hash")
+    for number in lost_vectors(connection, snapshot.segment).tolist():
+        yield Problem(name, f"vector {number} is nowhere, a document version needs it")
+
+
+def _version_problems(connection: apsw.Connection, name: str) -> Iterator[Problem]:
+    for row, document_id, key, digest, payload in connection.execute(REMEMBERED):
+        if key is None or document_hash(document_id, key, payload) != digest:
+            yield Problem(name, f"row {row}, document {document_id!r}, does not match its hash")
 
 
 def _file_problems(layout: Layout, snapshot: Snapshot) -> Iterator[Problem]:

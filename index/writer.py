@@ -2,55 +2,60 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
-from datetime import datetime, timezone
+from contextlib import ExitStack
 from types import TracebackType
 
-import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IndexDamagedError, IndexUnfinishedError, InvalidInputError
-from .changes import apply_staged
-from .layout import Layout, keep_only_segment
-from .lock import WriterLock
-from .maintenance import tidy
+from ..errors import IndexDamagedError, InvalidInputError
+from .changes import Changes, apply_staged, count_staged
+from .layout import Layout
 from .options import VECTOR_TYPES
-from .publish import publish
-from .records import KEY_BYTES, ChangeReport, Record
-from .segment import Segment, SegmentDescription, SegmentRequest
-from .snapshot import load_segment
+from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
+from .segment import SegmentRequest
+from .session import Published, Session
 from .staging import Staging
-from .store import Build, Commit, add_commit, checkpoint, current_commit, faults_named, open_writer, pending_build
+from .store import Build, Command, Commit, faults_named, pending_build, unsynced
 from .vectors import check_vectors, forget_moved_vectors, store_vector
-
-_log = logging.getLogger(__name__)
 
 
 class Writer:
     """One command of changes, as a context. Leaving it without ``commit`` changes nothing visible.
 
-    replace: the documents put become the whole index (and a build begun by ``Index.create`` its schema and
-        options).
+    replace: the documents put become the whole index, in a new segment, with the schema and options of a build that
+        ``Index.create`` began.
+    sync: the documents put become the whole index, which stays as it is built: what changed waits in the tail.
+    rebuild: the commit makes all derived files from nothing; damage to them does not matter.
+    wait: seconds to wait for somebody else who writes; None gives up at once.
 
     Entering raises IndexLockedError while somebody else writes, IndexUnfinishedError where nothing was
     created.
     """
 
-    def __init__(self, layout: Layout, *, replace: bool) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        replace: bool = False,
+        sync: bool = False,
+        rebuild: bool = False,
+        wait: float | None = None,
+    ) -> None:
+        if replace + sync + rebuild > 1:
+            raise InvalidInputError("a writer replaces, syncs or rebuilds: choose one of them")
         self._layout = layout
-        self._replace = replace
-        self._lock = WriterLock(layout.lock)
-        self._committed = False
+        self._replace, self._sync, self._rebuild = replace, sync, rebuild
+        self._session = Session(layout, wait)
         self._queries: NDArray[np.float32] | None = None
+        self._committed = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Writer:
         with ExitStack() as stack:
-            stack.enter_context(self._lock)
-            self._connection = stack.enter_context(closing(open_writer(self._layout)))
+            stack.enter_context(self._session)
+            self._connection = self._session.connection
             with faults_named(self._layout):
                 self._begin()
             self._stack = stack.pop_all()
@@ -97,7 +102,9 @@ class Writer:
         return self._pending(batch_rows)
 
     def put_vectors(self, keys: Sequence[bytes], matrix: NDArray[np.float32]) -> None:
-        """Store vectors durably: on return they survive a kill. A key that is known keeps its vector.
+        """Store vectors: on return they survive a kill, once ``commit`` has returned a power loss too.
+
+        A key that is known keeps its vector.
 
         keys: 32 bytes each. matrix: ``(len(keys), dimension)`` float32 unit rows.
 
@@ -108,7 +115,7 @@ class Writer:
         vectors = check_vectors(matrix, schema.dimension).astype(VECTOR_TYPES[options.vector_type], copy=False)
         if len(keys) != len(vectors) or any(len(key) != KEY_BYTES for key in keys):
             raise InvalidInputError(f"{len(vectors)} vectors need as many keys of {KEY_BYTES} bytes, not {len(keys)}")
-        with faults_named(self._layout), self._connection:
+        with faults_named(self._layout), unsynced(self._connection), self._connection:
             for key, vector in zip(keys, vectors, strict=True):
                 store_vector(self._connection, key, vector.tobytes(), again=self._rebuilding)
 
@@ -122,23 +129,31 @@ class Writer:
         self._check_open()
         self._queries = check_vectors(queries, self._target.schema.dimension)
 
-    def commit(self, *, compact: bool = False, rebuild: bool = False) -> ChangeReport:
+    def plan(self) -> ChangePlan:
+        """What ``commit`` would do with what is staged so far; no vector need be put before, and nothing is written."""
+        self._check_open()
+        with faults_named(self._layout):
+            done = count_staged(self._connection, self._session.documents, self._replace or self._sync)
+            to_encode = self._staging.pending_count()
+        return ChangePlan(done.added, done.changed, done.unchanged, done.removed, done.missing, to_encode)
+
+    def commit(self, *, compact: bool = False) -> ChangeReport:
         """Make the whole command visible, durably, in one transaction; a writer commits once.
 
         A build also publishes a new segment; other commits leave that to ``Index.compact``, which is due when
         ``Index.is_worn``.
 
-        compact: publish one in any case. rebuild: publish one whose derived files are all made from nothing.
+        compact: publish one in any case.
 
-        Raises InvalidInputError when a staged document has no vector or the graph fails its self-recall; the
+        Raises InvalidInputError when a staged document has no vector or the ANN index fails its self-recall; the
         index is then as it was. Once this returns the change is durable: tidying up that fails afterwards is logged
         as a warning, and left to the next writer.
         """
         self._check_open()
         self._committed = True
         with faults_named(self._layout), self._connection:
-            report, published = self._apply(compact or rebuild, rebuild)
-        self._tidy(published)
+            report, published = self._apply(compact)
+        self._session.tidy(published)
         return report
 
     def _pending(self, batch_rows: int) -> Iterator[list[tuple[bytes, str]]]:
@@ -146,66 +161,57 @@ class Writer:
             yield from self._staging.pending(batch_rows)
 
     def _begin(self) -> None:
-        self._current = current_commit(self._connection)
-        keep_only_segment(self._layout, 0 if self._current is None else self._current.generation)
         build = pending_build(self._connection)
-        if build is not None and (self._replace or self._current is None):
+        current = self._session.current
+        if build is not None and not self._sync and (self._replace or current is None):
             self._replace = True
             self._target = build
-        elif self._current is not None:
-            self._target = Build(self._current.schema, self._current.options)
         else:
-            raise IndexUnfinishedError(f"{self._layout.folder} holds no index: create one there first")
-        self._segment = None if self._current is None else self._open_segment(build)
-        self._rebuilding = self._current is not None and self._segment is None
+            commit = self._session.commit
+            self._target = Build(commit.schema, commit.options)
+        self._rebuilding = current is not None and self._is_damaged(build)
         self._staging = Staging(self._connection, again=self._rebuilding)
 
-    def _open_segment(self, build: Build | None) -> Segment | None:
-        """The current segment; None when it is damaged and being rebuilt, so that its vectors are asked for again."""
+    def _is_damaged(self, build: Build | None) -> bool:
+        """Whether the segment is damaged and being rebuilt, so that its vectors are asked for again."""
         try:
-            segment = load_segment(self._connection, self._layout)
             if self._replace:
-                self._check_seals(segment)
+                self._session.segment(derived=False)
+            else:
+                self._session.check_sizes(derived=not self._rebuild)
         except IndexDamagedError:
             if not self._replace or build is None:
                 raise
-            return None
-        return segment
+            return True
+        return False
 
-    def _check_seals(self, segment: Segment) -> None:
-        segment.check_seals(self._layout.segment(segment.description.generation))
-
-    def _apply(self, compact: bool, rebuild: bool) -> tuple[ChangeReport, tuple[Commit, SegmentDescription] | None]:
-        number = 1 if self._current is None else self._current.number + 1
-        generation = 0 if self._current is None else self._current.generation
+    def _apply(self, compact: bool) -> tuple[ChangeReport, Published | None]:
+        session, publishing = self._session, compact or self._replace or self._rebuild
         if self._rebuilding:
             forget_moved_vectors(self._connection)
-        done = apply_staged(self._connection, number, self._replace)
-        publishing = compact or self._replace
-        documents = int(self._connection.execute("SELECT count(*) FROM documents WHERE died IS NULL").get)
-        made = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        commit = Commit(number, made, generation + publishing, documents, self._target.schema, self._target.options)
+        done = apply_staged(self._connection, session.number, session.documents, self._replace or self._sync)
+        counts = (done.added, done.changed, done.unchanged, done.removed)
+        documents = session.documents + done.added - done.removed
+        published = None
         if publishing or not done.nothing:
-            add_commit(self._connection, commit)
-        published = (commit, self._publish(commit, rebuild)) if publishing else None
-        counts = (done.added, done.changed, done.unchanged, done.removed, done.missing)
-        return ChangeReport(*counts, documents, commit.generation), published
+            command = Command(self._kind(done), *counts)
+            commit = session.add_commit(documents, self._target, command, publishing=publishing)
+            published = self._publish(commit) if publishing else None
+        return ChangeReport(*counts, done.missing, documents, session.generation + publishing), published
 
-    def _publish(self, commit: Commit, rebuild: bool) -> SegmentDescription:
+    def _kind(self, done: Changes) -> str:
+        if self._replace:
+            return "build"
+        if done.nothing:
+            return "compact"
+        return "sync" if self._sync else "update"
+
+    def _publish(self, commit: Commit) -> Published:
         if self._replace:
             self._connection.execute("DELETE FROM builds")
-        elif self._segment is not None:
-            self._check_seals(self._segment)
-        request = SegmentRequest(commit, self._segment, rebuild or self._replace, self._queries)
-        return publish(self._connection, self._layout, request)
-
-    def _tidy(self, published: tuple[Commit, SegmentDescription] | None) -> None:
-        try:
-            if published is not None:
-                tidy(self._connection, self._layout, *published)
-            checkpoint(self._connection)
-        except (OSError, apsw.Error) as error:
-            _log.warning("%s: the change is committed, tidying up is left to the next: %s", self._layout.folder, error)
+        anew = self._replace or self._rebuild
+        previous = None if self._rebuilding else self._session.segment(derived=not anew)
+        return self._session.publish(SegmentRequest(commit, previous, anew, self._queries))
 
     def _check_open(self) -> None:
         if self._committed:

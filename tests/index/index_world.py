@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +47,18 @@ def change(
     delete: Iterable[str] = (),
     *,
     replace: bool = False,
+    sync: bool = False,
     compact: bool = False,
 ) -> ChangeReport:
-    with index.writer(replace=replace) as writer:
+    """Commit one command, which must do what was planned before a vector was encoded."""
+    with index.writer(replace=replace, sync=sync) as writer:
         writer.put(records(put or {}))
         writer.delete(delete)
-        encode_pending(writer)
-        return writer.commit(compact=compact)
+        planned = asdict(writer.plan())
+        assert planned.pop("to_encode") == encode_pending(writer)
+        report = writer.commit(compact=compact)
+        assert planned == {name: getattr(report, name) for name in planned}
+        return report
 
 
 def build(path: Path, documents: Mapping[str, str], options: BuildOptions | None = None) -> Index:

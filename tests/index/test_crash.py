@@ -18,7 +18,7 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from index_world import change
 from twinbert.index import Index
-from twinbert.index import layout, publish, writer
+from twinbert.index import layout, publish, session, writer
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -28,9 +28,9 @@ WHERE = {
     "staged": (writer.Writer, "commit"),
     "before the segment": (publish, "publish_folder"),
     "before the sync": (layout, "sync"),
-    "segment renamed": (publish, "_forget"),
+    "segment renamed": (publish, "keep_history"),
     "before the commit": (writer, "ChangeReport"),
-    "committed": (writer, "tidy"),
+    "committed": (session, "tidy"),
 }
 setattr(*WHERE[point], die)
 delete = [] if replace else ["b"]

@@ -33,7 +33,7 @@ def test_a_committed_change_is_reported_though_tidying_up_fails(
 
     with build(tmp_path / "x", TEXTS) as index:
         with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-            patch.setattr(f"twinbert.index.writer.{step}", fail)
+            patch.setattr(f"twinbert.index.session.{step}", fail)
             assert change(index, {"d": "plum"}, compact=True).added == 1
         assert "the change is committed, tidying up is left to the next" in caplog.text
         assert contents(index) == TEXTS | {"d": "plum"}
@@ -50,8 +50,57 @@ def test_a_commit_does_not_wait_for_somebody_who_reads(tmp_path: Path) -> None:
         change(index, {"d": "plum"})
         assert time.perf_counter() - start < 2
         other.close()
-        change(index, delete=["d"])
-        assert (tmp_path / "x" / "store.sqlite-wal").stat().st_size == 0
+
+
+def log_size(folder: Path) -> int:
+    log = folder / "store.sqlite-wal"
+    return log.stat().st_size if log.exists() else 0
+
+
+def test_the_log_is_emptied_when_an_index_that_wrote_is_closed(tmp_path: Path) -> None:
+    with Index.open(build(tmp_path / "x", TEXTS).path) as other:
+        with Index.open(tmp_path / "x") as index:
+            change(index, {"d": "plum"})
+            assert log_size(tmp_path / "x") > 0
+        assert log_size(tmp_path / "x") == 0
+        assert contents(other) == TEXTS | {"d": "plum"}
+
+
+def test_who_reads_alone_leaves_the_log_to_who_writes(tmp_path: Path) -> None:
+    with build(tmp_path / "x", TEXTS) as index:
+        change(index, {"d": "plum"})
+        Index.open(tmp_path / "x").close()
+        assert log_size(tmp_path / "x") > 0
+        another = Index.open(tmp_path / "x")
+        with another.writer():
+            index.close()
+            assert log_size(tmp_path / "x") > 0
+        another.close()
+        assert log_size(tmp_path / "x") == 0
+
+
+def test_a_long_log_is_emptied_by_the_command_that_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with build(tmp_path / "x", TEXTS) as index:
+        change(index, {"d": "plum"})
+        monkeypatch.setattr("twinbert.index.session.LOG_LIMIT", 10_000)
+        change(index, {"e": "plum"})
+        assert log_size(tmp_path / "x") == 0
+
+
+def test_closing_says_that_the_log_could_not_be_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise apsw.FullError("disk is full")
+
+    index = build(tmp_path / "x", TEXTS)
+    change(index, {"d": "plum"})
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr("twinbert.index.session.checkpoint", fail)
+        index.close()
+    assert "the log could not be emptied, which is left to the next: disk is full" in caplog.text
+    with Index.open(tmp_path / "x") as opened:
+        assert contents(opened) == TEXTS | {"d": "plum"}
 
 
 def test_searches_go_on_while_verify_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

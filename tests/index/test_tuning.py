@@ -37,8 +37,9 @@ def test_the_measured_recall_is_that_of_a_search_with_the_same_effort(tmp_path: 
         right = index.search(QUERIES, 10, AnnOptions(exact=True))
         for point in tuning_of(index).points:
             found = index.search(QUERIES, 10, AnnOptions(nprobe=point.visits, refine=point.refine))
-            # A search asks for a few more than k, so that it may find one that the measurement did not.
-            assert point.recall - 1e-9 <= recall(found, right) <= point.recall + 0.02
+            # A search that comes back short, from too few lists, is made again exactly.
+            assert recall(found, right) >= point.recall - 1e-9
+            assert point.visits < 4 or recall(found, right) == pytest.approx(point.recall, abs=1e-9)
             assert point.low <= point.recall <= point.high
 
 

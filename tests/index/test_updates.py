@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, key, named, records, vectors
-from twinbert.errors import IndexFolderError
-from twinbert.index import AnnOptions, BuildOptions, Index
+from twinbert.errors import IndexFolderError, IndexUnfinishedError, InvalidInputError
+from twinbert.index import AnnOptions, BuildOptions, ChangePlan, Index
 
 NAMES = st.sampled_from([f"d{number}" for number in range(12)])
 TEXTS = st.sampled_from([f"text {number}" for number in range(5)])
@@ -49,6 +49,18 @@ class IndexMachine(RuleBasedStateMachine):
     def replace(self, documents: dict[str, str]) -> None:
         report = change(self.index, documents, replace=True)
         assert report.removed == len(self.documents.keys() - documents.keys())
+        self.documents = dict(documents)
+
+    @rule(documents=DOCUMENTS)
+    def sync(self, documents: dict[str, str]) -> None:
+        before, old = self.index.info(), self.documents
+        report = change(self.index, documents, sync=True)
+        assert report.added == len(documents.keys() - old.keys())
+        assert report.unchanged == len(documents.items() & old.items())
+        assert report.changed == len(documents.keys() & old.keys()) - report.unchanged
+        assert (report.removed, report.documents) == (len(old.keys() - documents.keys()), len(documents))
+        assert report.generation == before.generation
+        assert self.index.info().commit == before.commit + (documents != old)
         self.documents = dict(documents)
 
     @rule(put=DOCUMENTS)
@@ -114,6 +126,33 @@ def test_a_deleted_document_leaves_those_that_share_its_vector(tmp_path: Path) -
         assert index.info().vectors == 1
 
 
+def test_a_sync_leaves_an_unfinished_build_and_the_options_alone(tmp_path: Path) -> None:
+    options = BuildOptions(tail_limit=7)
+    with build(tmp_path / "x", {"a": "apple", "b": "pear"}, options) as index:
+        Index.create(tmp_path / "x", SCHEMA, BuildOptions(index_key="HNSW8"), overwrite=True).close()
+        assert change(index, {"b": "fig"}, sync=True).removed == 1
+        assert (contents(index), index.options, index.info().generation) == ({"b": "fig"}, options, 1)
+        Index.create(tmp_path / "x", SCHEMA, resume=True).close()
+
+
+def test_a_sync_needs_an_index(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "x", SCHEMA) as index:
+        with pytest.raises(IndexUnfinishedError, match="holds no index: create one there first"):
+            index.writer(sync=True).__enter__()
+        with pytest.raises(InvalidInputError, match="a writer replaces, syncs or rebuilds: choose one of them"):
+            index.writer(sync=True, replace=True)
+
+
+def test_a_plan_writes_nothing_and_needs_no_vectors(tmp_path: Path) -> None:
+    with build(tmp_path / "x", {"a": "apple", "b": "pear", "c": "fig"}) as index:
+        for sync, gone in ((False, ["c", "e"]), (True, ["e"])):
+            with index.writer(sync=sync) as writer:
+                writer.put(records({"a": "apple", "b": "plum", "d": "plum"}))
+                writer.delete(gone)
+                assert writer.plan() == ChangePlan(1, 1, 1, removed=1, missing=1, to_encode=1)
+        assert (len(index), index.info().commit) == (3, 1)
+
+
 def test_rows_are_never_reused(tmp_path: Path) -> None:
     with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index:
         seen = {hit.row for hit in index.get(["a", "b"]) if hit is not None}
@@ -141,7 +180,8 @@ def test_rows_of_a_search_outlive_the_next_commit_and_compaction(tmp_path: Path)
 
 
 def test_rows_are_readable_over_two_compactions_and_then_refused(tmp_path: Path) -> None:
-    with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index, Index.open(tmp_path / "x") as other:
+    forgetful = BuildOptions(history=0)
+    with build(tmp_path / "x", {"a": "apple", "b": "pear"}, forgetful) as index, Index.open(tmp_path / "x") as other:
         found = index.search(vectors(["apple"]), 1).rows[0]
         for number in range(2):
             change(other, {"a": f"text {number}"}, compact=True)
@@ -158,7 +198,7 @@ def test_rows_are_readable_over_two_compactions_and_then_refused(tmp_path: Path)
 
 def test_ties_of_rows_forgotten_meanwhile_are_searched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = {"a": "same", "b": "same", "c": "same"}
-    with build(tmp_path / "x", documents) as index, Index.open(tmp_path / "x") as other:
+    with build(tmp_path / "x", documents, BuildOptions(history=0)) as index, Index.open(tmp_path / "x") as other:
         ids_of = index._ids_of
 
         def compacted_meanwhile(rows: list[int]) -> dict[int, str]:
@@ -173,7 +213,7 @@ def test_ties_of_rows_forgotten_meanwhile_are_searched_anew(tmp_path: Path, monk
 
 
 def test_a_vector_dropped_by_compaction_is_asked_for_again(tmp_path: Path) -> None:
-    with build(tmp_path / "x", {"a": "apple", "b": "pear"}) as index:
+    with build(tmp_path / "x", {"a": "apple", "b": "pear"}, BuildOptions(history=0)) as index:
         change(index, delete=["b"])
         with index.writer() as writer:
             writer.put(records({"c": "pear"}))
