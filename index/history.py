@@ -88,7 +88,8 @@ def keep_history(
     numbers: ``(n,)`` int64, ascending.
     """
     oldest = commit.number if previous is None else oldest_needed(last_commits(connection), commit.options.history)
-    forget(connection, oldest, died_by=-1 if previous is None else min(oldest, previous.description.before))
+    forget_commits(connection, oldest)
+    forget_versions(connection, died_by=-1 if previous is None else min(oldest, previous.description.before))
     needed = _numbers(connection, "SELECT DISTINCT vector FROM documents WHERE died > ?", oldest)
     building = pending_build(connection) is not None
     with _outside(connection, needed, numbers) as lacking:
@@ -99,12 +100,16 @@ def keep_history(
     connection.execute(_FORGET_KEYS)
 
 
-def forget(connection: apsw.Connection, oldest: int, died_by: int) -> tuple[int, int]:
-    """Forget commits before ``oldest`` and versions that died by commit ``died_by``; how many of each."""
-    connection.execute("DELETE FROM documents WHERE died <= ?", (died_by,))
-    versions = connection.changes()
+def forget_commits(connection: apsw.Connection, oldest: int) -> int:
+    """Forget commits before ``oldest``; how many."""
     connection.execute("DELETE FROM commits WHERE number < ?", (oldest,))
-    return connection.changes(), versions
+    return connection.changes()
+
+
+def forget_versions(connection: apsw.Connection, died_by: int) -> int:
+    """Forget versions that died by commit ``died_by``; how many. The current segment may list none of them."""
+    connection.execute("DELETE FROM documents WHERE died <= ?", (died_by,))
+    return connection.changes()
 
 
 def forget_vectors(connection: apsw.Connection) -> None:

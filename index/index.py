@@ -1,4 +1,4 @@
-"""The facade of an index folder: create, open, search, read, write, verify."""
+"""The facade of an index folder: create, open, search, read, verify; what changes it is in ``commands``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import IndexFolderError, InvalidInputError
+from .commands import Commands
 from .creation import begin
+from .history import described
 from .keys import family_of
 from .layout import Layout
 from .maintenance import is_worn
 from .options import AnnOptions, BuildOptions, IndexSchema
 from .reader import Reader
-from .records import Candidates, IndexInfo, Problem, Stored
+from .records import Candidates, CommitInfo, IndexInfo, Problem, Stored
 from .search import search
-from .session import settle
 from .store import Build
 from .vectors import check_vectors
-from .writer import Writer
 
 _PAGE = 1_000
 _BY_ROW = "SELECT row, id, payload FROM documents WHERE row IN (SELECT value FROM json_each(?))"
@@ -32,16 +32,15 @@ SELECT row, id, payload FROM documents WHERE died IS NULL AND id IN (SELECT valu
 _NEXT_IDS = "SELECT id FROM documents WHERE died IS NULL AND id > ? ORDER BY id LIMIT ?"
 
 
-class Index:
+class Index(Commands):
     """Vectors and documents in a folder, read at the last commit, whoever made it.
 
     Every read sees one commit. Searches may run in many threads at once; options travel with the call.
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+        super().__init__(layout)
         self._reader = Reader(layout)
-        self._wrote = False
 
     @classmethod
     def create(
@@ -101,18 +100,6 @@ class Index:
     def options(self) -> BuildOptions:
         """How the index was built; of the build that was begun, before the first commit."""
         return self._reader.description()[1]
-
-    def writer(self, *, replace: bool = False, sync: bool = False, wait: float | None = None) -> Writer:
-        """A context that stages one command and commits it.
-
-        replace: what is put becomes the whole index, under the schema and options that ``create`` was given.
-        sync: what is put becomes the whole index, under the schema and options that it has; the segment stays.
-        wait: seconds to wait for somebody else who writes; None gives up at once.
-
-        Entering it raises IndexLockedError, naming who holds the lock, while somebody else writes.
-        """
-        self._wrote = True
-        return Writer(self._layout, replace=replace, sync=sync, wait=wait)
 
     def search(self, vectors: NDArray[np.float32], k: int, options: AnnOptions | None = None) -> Candidates:
         """The ``k`` best live documents for each query vector, at the last commit.
@@ -206,29 +193,9 @@ class Index:
         """Every fault found in the store and in the segment's files; empty when all is sound."""
         return self._reader.problems()
 
-    def compact(self, *, wait: float | None = None) -> int:
-        """Write a new generation of what is live, and return its number.
-
-        It extends a copy of the ANN index; where too many of its vectors are unused, its lists outgrown or its recall
-        target lost, it builds a new one.
-
-        wait: seconds to wait for somebody else who writes; None gives up at once.
-
-        Raises IndexLockedError while somebody else writes, InvalidInputError when the ANN index fails its
-        self-recall.
-        """
-        with self.writer(wait=wait) as writer:
-            return writer.commit(compact=True).generation
-
-    @staticmethod
-    def rebuild(path: str | Path) -> int:
-        """Write a new generation whose derived files are made from nothing, and return its number.
-
-        It needs the store and the exact vectors, and cures an index that damage to anything else keeps from being
-        opened. Raises IndexDamagedError naming the file where it cannot; else as ``compact``.
-        """
-        with Writer(Layout(Path(path)), rebuild=True) as writer:
-            return writer.commit().generation
+    def history(self) -> list[CommitInfo]:
+        """The commits that are remembered, the last one first."""
+        return described(self._reader.commits())
 
     def close(self) -> None:
         """Let go of the store; reading from it again raises InvalidInputError.
@@ -236,9 +203,7 @@ class Index:
         The last to close an index that it wrote to leaves a folder that needs no permission to write to be read.
         """
         self._reader.close()
-        wrote, self._wrote = self._wrote, False
-        if wrote:
-            settle(self._layout)
+        self._settle()
 
     def __enter__(self) -> Index:
         return self

@@ -15,7 +15,7 @@ from .options import BuildOptions, IndexSchema
 from .readonly import ReadConnection
 from .records import Problem
 from .snapshot import Snapshot, load_snapshot
-from .store import pending_build
+from .store import Commit, last_commits, pending_build
 from .verify import find_problems
 
 _Row = tuple[Any, ...]
@@ -69,6 +69,11 @@ class Reader:
         """All rows of a query at the last commit."""
         with self._lock:
             return self._store.read(lambda connection: connection.execute(query, values).fetchall())
+
+    def commits(self) -> list[Commit]:
+        """All commits that are remembered, the last one first."""
+        with self._lock:
+            return self._store.read(last_commits)
 
     def problems(self) -> list[Problem]:
         """Every fault of the last commit's files and of the store; searches go on meanwhile."""

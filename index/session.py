@@ -109,12 +109,17 @@ class Session:
         """Write a segment; it is current when the surrounding transaction ends."""
         return Published(request.commit, publish(self.connection, self.layout, request))
 
-    def tidy(self, published: Published | None) -> None:
-        """What may be done once the transaction has ended: the change is durable, so a failure is only logged."""
+    def tidy(self, published: Published | None, *, shrink: bool = False) -> None:
+        """What may be done once the transaction has ended: the change is durable, so a failure is only logged.
+
+        shrink: give unused pages of the store back to the disk.
+        """
         try:
             if published is not None:
                 tidy(self.connection, self.layout, published.commit, published.segment)
-            if published is not None or self.layout.log_size() > LOG_LIMIT:
+            if shrink:
+                self.connection.execute("PRAGMA incremental_vacuum").fetchall()
+            if shrink or published is not None or self.layout.log_size() > LOG_LIMIT:
                 checkpoint(self.connection)
         except (OSError, apsw.Error) as error:
             _log.warning("%s: the change is committed, tidying up is left to the next: %s", self.layout.folder, error)

@@ -67,10 +67,11 @@ def build(path: Path, documents: Mapping[str, str], options: BuildOptions | None
     return index
 
 
-def expected(documents: Mapping[str, str], query: str, k: int) -> list[tuple[str, float]]:
+def expected(documents: Mapping[str, str], query: str, k: int, dimension: int = DIMENSION) -> list[tuple[str, float]]:
     """The oracle: score everything in double precision, sort by score and then by id, cut to k."""
-    wanted = vector(query).astype(np.float64)
-    scored = [(float(np.float32(vector(text).astype(np.float64) @ wanted)), name) for name, text in documents.items()]
+    wanted = vector(query, dimension).astype(np.float64)
+    scores = {name: vector(text, dimension).astype(np.float64) @ wanted for name, text in documents.items()}
+    scored = [(float(np.float32(score)), name) for name, score in scores.items()]
     return [(name, score) for score, name in sorted(scored, reverse=True)[:k]]
 
 
@@ -80,8 +81,8 @@ def named(index: Index, found: Candidates, place: int = 0) -> list[tuple[str, fl
     return [(stored.id, float(score)) for stored, score in zip(index.stored(rows), scores, strict=True)]
 
 
-def answers(index: Index, query: str, k: int) -> list[tuple[str, float]]:
-    return named(index, index.search(vectors([query]), k))
+def answers(index: Index, query: str, k: int, dimension: int = DIMENSION) -> list[tuple[str, float]]:
+    return named(index, index.search(vectors([query], dimension), k))
 
 
 def contents(index: Index) -> dict[str, str]:
