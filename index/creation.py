@@ -9,6 +9,8 @@ import apsw
 from ..errors import IndexExistsError, IndexFolderError, IndexUnfinishedError
 from .layout import Layout, make_folder
 from .lock import WriterLock
+from .options import VECTOR_TYPES
+from .spool import blocks_of
 from .store import Build, begin_build, current_commit, faults_named, open_writer, pending_build
 
 _DROP_UNUSED = (
@@ -35,11 +37,18 @@ def begin(layout: Layout, build: Build, *, overwrite: bool, resume: bool, wait: 
             with faults_named(layout), connection:
                 _check_free(connection, layout.folder, overwrite, resume)
                 begin_build(connection, build)
-                if not resume:
+                if not resume or not _fits(connection, build):
                     for statement in _DROP_UNUSED:
                         connection.execute(statement)
+                    connection.execute("DELETE FROM spool")
         finally:
             connection.close()
+
+
+def _fits(connection: apsw.Connection, build: Build) -> bool:
+    """Whether vectors that are staged already are what this build stores."""
+    wanted = (VECTOR_TYPES[build.options.vector_type], build.schema.dimension)
+    return all((block.kind, block.dimension) == wanted for block in blocks_of(connection))
 
 
 def _take_folder(folder: Path) -> None:

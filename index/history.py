@@ -137,8 +137,9 @@ def _move_to_fresh(connection: apsw.Connection, segment: Segment, numbers: NDArr
 
 
 def stored_bytes(segment: Segment, position: int) -> bytes:
-    """The vector at a position as ``fresh`` keeps it: little-endian float32, whatever the segment's own type."""
-    return np.ascontiguousarray(segment.vectors[position], dtype="<f4").tobytes()
+    """The vector at a position as ``fresh`` keeps it."""
+    data: bytes = segment.vectors[position].tobytes()
+    return data
 
 
 @contextmanager

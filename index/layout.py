@@ -5,6 +5,7 @@
     LOCK            held by the one writer
     store.sqlite    the truth: documents, fresh vectors, the current generation
     segments/G/     immutable files of generation G
+    staged.npy      vectors of a build that goes on; see ``spool``
     manifest.json   a readable description, never what readers trust
 """
 
@@ -41,6 +42,11 @@ class Layout:
     def log(self) -> Path:
         """SQLite's write-ahead log."""
         return self.folder / "store.sqlite-wal"
+
+    @property
+    def spool(self) -> Path:
+        """Vectors that a build has staged."""
+        return self.folder / "staged.npy"
 
     @property
     def segments(self) -> Path:

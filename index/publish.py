@@ -36,4 +36,6 @@ def publish(connection: apsw.Connection, layout: Layout, request: SegmentRequest
     connection.execute("DELETE FROM segments")
     connection.execute("INSERT INTO segments VALUES (?, ?)", (request.commit.generation, encode(described[0])))
     keep_history(connection, request.commit, request.previous, np.load(folder / NUMBERS, allow_pickle=False))
+    if request.spool is not None:
+        request.spool.clear()
     return described[0]

@@ -165,12 +165,13 @@ class Problem:
     message: str
 
 
-def check_id(document_id: object) -> None:
-    """Raise InvalidInputError unless this can name a document."""
+def check_id(document_id: object) -> str:
+    """Give an id back; raise InvalidInputError unless it can name a document."""
     if not isinstance(document_id, str) or not document_id:
         raise InvalidInputError(f"a document id must be a non-empty string, not {document_id!r}")
     if not _is_unicode(document_id):
         raise InvalidInputError(f"document id {document_id!r} holds lone surrogates: use valid Unicode")
+    return document_id
 
 
 def _is_unicode(text: str) -> bool:

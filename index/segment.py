@@ -25,6 +25,7 @@ from .ann import Ann
 from .keys import family_of
 from .layout import checksum
 from .options import VECTOR_TYPES
+from .spool import Spool
 from .store import Commit
 from .tuning import Tuning
 from .twins import Twins
@@ -136,12 +137,14 @@ class SegmentRequest:
     previous: the segment that is current now, from which vectors are copied; all others come from the store.
     rebuild: make the ANN index from nothing, rather than extend a copy of the previous one.
     queries: ``(q, dim)`` float32 unit rows to tune with; None for those of the previous segment.
+    spool: vectors that a build has staged, adopted by the store.
     """
 
     commit: Commit
     previous: Segment | None
     rebuild: bool = False
     queries: NDArray[np.float32] | None = None
+    spool: Spool | None = None
 
 
 def _open_ann(folder: Path, description: SegmentDescription) -> Ann:

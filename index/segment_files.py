@@ -13,11 +13,11 @@ from .ann_files import AnnFiles, write_ann
 from .choice import choose
 from .layout import Layout, checksum
 from .options import VECTOR_TYPES
-from .segment import BY_ROW, NUMBERS, ROWS, STARTS, VECTORS, FileSeal, Segment, SegmentDescription, SegmentRequest
+from .segment import BY_ROW, NUMBERS, ROWS, STARTS, VECTORS, FileSeal, SegmentDescription, SegmentRequest
 from .vectors import from_blob
 
-_FRESH_BETWEEN = "SELECT vector, data FROM fresh WHERE vector BETWEEN ? AND ? ORDER BY vector"
 _LAST_ROW = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'documents'"
+_FRESH_BETWEEN = "SELECT vector, data FROM fresh WHERE vector BETWEEN ? AND ?"
 BLOCK_ROWS = 8_192
 """Vectors held in memory at once while a segment is written."""
 
@@ -86,7 +86,8 @@ def _write(
     }
     for name, array in arrays.items():
         np.save(folder / name, array)
-    _write_vectors(connection, folder / VECTORS, numbers, request)
+    if request.spool is None or not request.spool.take_over(folder / VECTORS, numbers):
+        _write_vectors(connection, folder / VECTORS, numbers, request)
     return write_ann(layout, folder, request, extend=extend)
 
 
@@ -122,23 +123,27 @@ def _write_vectors(
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(numbers), BLOCK_ROWS):
             block = np.empty((len(numbers[start : start + BLOCK_ROWS]), dimension), dtype=kind)
-            _fill(connection, block, numbers[start : start + BLOCK_ROWS], request.previous)
+            _fill(connection, block, numbers[start : start + BLOCK_ROWS], request)
             file.write(block.data)
 
 
 def _fill(
-    connection: apsw.Connection, block: NDArray[np.floating], wanted: NDArray[np.int64], previous: Segment | None
+    connection: apsw.Connection, block: NDArray[np.floating], wanted: NDArray[np.int64], request: SegmentRequest
 ) -> None:
+    previous, spool = request.previous, request.spool
     places = np.full(len(wanted), -1) if previous is None else previous.positions_of(wanted)
     filled = places >= 0
     if previous is not None and filled.any():
         _check_dimension(previous.description.dimension, block.shape[1])
         block[filled] = previous.vectors[places[filled]]
-    fresh = connection.execute(_FRESH_BETWEEN, (int(wanted[0]), int(wanted[-1]))).fetchall()
-    places = np.searchsorted(wanted, np.array([number for number, _ in fresh], dtype=np.int64))
-    for place, (number, data) in zip(places.tolist(), fresh, strict=True):
+    if spool is not None:
+        staged = spool.holds(wanted)
+        block[staged] = spool.read(wanted[staged])
+        filled |= staged
+    for number, data in connection.execute(_FRESH_BETWEEN, (int(wanted[0]), int(wanted[-1]))):
+        place = int(np.searchsorted(wanted, number))
         if wanted[place] == number:
-            block[place] = from_blob(data, block.shape[1])  # type: ignore[arg-type]
+            block[place] = from_blob(data, block.shape[1])
             filled[place] = True
     if not filled.all():
         raise IndexDamagedError("documents of the index have lost their vectors: build the index again")

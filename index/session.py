@@ -17,6 +17,7 @@ from .maintenance import tidy
 from .publish import publish
 from .segment import DERIVED, Segment, SegmentDescription, SegmentRequest, check_size
 from .snapshot import describe_segment, load_segment
+from .spool import remove_unused
 from .store import Build, Command, Commit, add_commit, checkpoint, current_commit, faults_named, open_writer
 
 LOG_LIMIT = 4 << 20
@@ -115,6 +116,7 @@ class Session:
         shrink: give unused pages of the store back to the disk.
         """
         try:
+            remove_unused(self.connection, self.layout)
             if published is not None:
                 tidy(self.connection, self.layout, published.commit, published.segment)
             if shrink:

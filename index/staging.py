@@ -9,6 +9,7 @@ import apsw
 
 from ..errors import DuplicateIdError, InvalidInputError
 from .records import Record, check_id
+from .spool import Spool
 from .store import document_hash
 
 _STAGE = "INSERT INTO temp.staged (id, key, hash, payload) VALUES (?, ?, ?, ?)"
@@ -18,47 +19,45 @@ CREATE TEMP TABLE staged (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key BL
 CREATE TEMP TABLE todo (n INTEGER PRIMARY KEY, staged INTEGER NOT NULL) STRICT;
 """
 _PENDING = "FROM temp.staged WHERE key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {known} WHERE key = staged.key)"
+_SPOOLED = " AND NOT EXISTS (SELECT 1 FROM temp.spooled WHERE key = staged.key)"
+
+_Row = tuple[str, bytes | None, bytes | None, str | None]
 
 
 class Staging:
     """The documents to put and the ids to delete (those without a key) of one command, an id at most once.
 
-    again: vectors that only the segment holds count as missing.
+    again: vectors that only the segment holds count as missing. spool: has vectors that count as there.
     """
 
-    def __init__(self, connection: apsw.Connection, *, again: bool) -> None:
-        self._connection = connection
-        self._pending = _PENDING.format(known="vectors JOIN fresh USING (vector)" if again else "vectors")
+    def __init__(self, connection: apsw.Connection, spool: Spool | None, *, again: bool) -> None:
+        self._connection, self._spool = connection, spool
+        known = "vectors JOIN fresh USING (vector)" if again else "vectors"
+        self._missing = _PENDING.format(known=known) + _SPOOLED * (spool is not None)
         connection.execute(_TABLES)
 
     def put(self, records: Iterable[Record]) -> None:
         """Stage all records or, at the first error, none of them."""
         with self._connection:
-            for record in records:
-                if not isinstance(record, Record):
-                    raise InvalidInputError(f"a writer takes Records, not {type(record).__name__}")
-                digest = document_hash(record.id, record.vector_key, record.payload)
-                self._stage(record.id, record.vector_key, digest, record.payload)
+            self._stage(_rows(records))
 
     def delete(self, ids: Iterable[str]) -> None:
         """Stage all deletions or, at the first error, none of them."""
         if isinstance(ids, str):
             raise InvalidInputError(f"ids to delete must be a list of ids, not the one string {ids!r}")
         with self._connection:
-            for document_id in ids:
-                check_id(document_id)
-                self._stage(document_id, None, None, None)
+            self._stage((check_id(document_id), None, None, None) for document_id in ids)
 
     def pending_count(self) -> int:
         """Distinct vector keys that the store has no vector for."""
-        return int(self._connection.execute(f"SELECT count(DISTINCT key) {self._pending}").get)
+        return int(self._connection.execute(f"SELECT count(DISTINCT key) {self._pending()}").get)
 
     def pending(self, batch_rows: int) -> Iterator[list[tuple[bytes, str]]]:
         """Each such key once with the payload of one of its documents, shortest payload first, in batches."""
         self._connection.execute("DELETE FROM temp.todo")
         # A list made beforehand: the caller stores vectors while it iterates, which changes what is pending.
         self._connection.execute(
-            f"INSERT INTO temp.todo (staged) SELECT min(n) {self._pending} "
+            f"INSERT INTO temp.todo (staged) SELECT min(n) {self._pending()} "
             "GROUP BY key ORDER BY min(length(payload)), min(n)"
         )
         last = 0
@@ -71,8 +70,28 @@ class Staging:
             last = batch[-1][0]
             yield [(key, payload) for _, key, payload in batch]
 
-    def _stage(self, document_id: str, key: bytes | None, digest: bytes | None, payload: str | None) -> None:
+    def _pending(self) -> str:
+        if self._spool is not None:
+            self._spool.note()
+        return self._missing
+
+    def _stage(self, rows: Iterator[_Row]) -> None:
+        last: list[str] = [""]
+
+        def noted() -> Iterator[_Row]:
+            for row in rows:
+                last[0] = row[0]
+                yield row
+
         try:
-            self._connection.execute(_STAGE, (document_id, key, digest, payload))
+            self._connection.executemany(_STAGE, noted())
         except apsw.ConstraintError as error:
-            raise DuplicateIdError(f"id {document_id!r} comes twice in one command: keep one of them") from error
+            raise DuplicateIdError(f"id {last[0]!r} comes twice in one command: keep one of them") from error
+
+
+def _rows(records: Iterable[Record]) -> Iterator[_Row]:
+    for record in records:
+        if not isinstance(record, Record):
+            raise InvalidInputError(f"a writer takes Records, not {type(record).__name__}")
+        digest = document_hash(record.id, record.vector_key, record.payload)
+        yield record.id, record.vector_key, digest, record.payload

@@ -20,7 +20,7 @@ from ..errors import IndexDamagedError, IndexFolderError, IndexNotFoundError
 from .layout import Layout
 from .options import BuildOptions, IndexSchema
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's format, kept in SQLite's user_version."""
 _APPLICATION = int.from_bytes(b"twin", "big")
 BUSY_MS = 5_000
@@ -37,6 +37,8 @@ CREATE TABLE builds (one INTEGER PRIMARY KEY CHECK (one = 1), schema TEXT NOT NU
 CREATE TABLE segments (generation INTEGER PRIMARY KEY, description TEXT NOT NULL) STRICT;
 CREATE TABLE vectors (vector INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE) STRICT;
 CREATE TABLE fresh (vector INTEGER PRIMARY KEY, data BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE spool (place INTEGER PRIMARY KEY, rows INTEGER NOT NULL, kind TEXT NOT NULL,
+    dimension INTEGER NOT NULL, keys BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
 CREATE TABLE documents (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, born INTEGER NOT NULL,
     died INTEGER, vector INTEGER NOT NULL, hash BLOB NOT NULL, payload TEXT NOT NULL) STRICT;
 CREATE UNIQUE INDEX live ON documents (id) WHERE died IS NULL;

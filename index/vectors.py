@@ -22,7 +22,8 @@ def check_vectors(matrix: NDArray[np.float32], dimension: int) -> NDArray[np.flo
     """
     if matrix.ndim != 2 or matrix.shape[1] != dimension:
         raise InvalidInputError(f"vectors must have the shape (n, {dimension}) of this index, not {matrix.shape}")
-    norms = np.linalg.norm(matrix.astype(np.float64), axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
     wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))
     if len(wrong):
         raise InvalidInputError(

@@ -14,6 +14,7 @@ from .layout import Layout, checksum
 from .records import Problem
 from .segment import ANN, VECTORS, check_size
 from .snapshot import Snapshot
+from .spool import faulty_blocks
 from .store import document_hash
 from .vectors import UNIT_TOLERANCE, vector_hash
 
@@ -39,6 +40,8 @@ def _store_problems(connection: apsw.Connection, layout: Layout, snapshot: Snaps
     for number, data, digest in connection.execute("SELECT vector, data, hash FROM fresh"):
         if vector_hash(data) != digest:
             yield Problem(name, f"fresh vector {number} does not match its hash")
+    for block in faulty_blocks(connection, layout):
+        yield Problem(layout.spool.name, f"staged vectors from row {block.place} on do not match their hash")
     for number in lost_vectors(connection, snapshot.segment).tolist():
         yield Problem(name, f"vector {number} is nowhere, a document version needs it")
 

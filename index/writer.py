@@ -16,6 +16,7 @@ from .options import VECTOR_TYPES
 from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
 from .segment import SegmentRequest
 from .session import Published, Session
+from .spool import Spool
 from .staging import Staging
 from .store import Build, Command, Commit, faults_named, pending_build, unsynced
 from .vectors import check_vectors, forget_moved_vectors, store_vector
@@ -116,6 +117,9 @@ class Writer:
         if len(keys) != len(vectors) or any(len(key) != KEY_BYTES for key in keys):
             raise InvalidInputError(f"{len(vectors)} vectors need as many keys of {KEY_BYTES} bytes, not {len(keys)}")
         with faults_named(self._layout), unsynced(self._connection), self._connection:
+            if self._spool is not None:
+                self._spool.append(keys, vectors)
+                return
             for key, vector in zip(keys, vectors, strict=True):
                 store_vector(self._connection, key, vector.tobytes(), again=self._rebuilding)
 
@@ -170,7 +174,8 @@ class Writer:
             commit = self._session.commit
             self._target = Build(commit.schema, commit.options)
         self._rebuilding = current is not None and self._is_damaged(build)
-        self._staging = Staging(self._connection, again=self._rebuilding)
+        self._spool = Spool(self._connection, self._layout) if self._replace and not self._rebuilding else None
+        self._staging = Staging(self._connection, self._spool, again=self._rebuilding)
 
     def _is_damaged(self, build: Build | None) -> bool:
         """Whether the segment is damaged and being rebuilt, so that its vectors are asked for again."""
@@ -189,6 +194,9 @@ class Writer:
         session, publishing = self._session, compact or self._replace or self._rebuild
         if self._rebuilding:
             forget_moved_vectors(self._connection)
+            self._connection.execute("DELETE FROM spool")
+        if self._spool is not None:
+            self._spool.adopt()
         done = apply_staged(self._connection, session.number, session.documents, self._replace or self._sync)
         counts = (done.added, done.changed, done.unchanged, done.removed)
         documents = session.documents + done.added - done.removed
@@ -211,7 +219,7 @@ class Writer:
             self._connection.execute("DELETE FROM builds")
         anew = self._replace or self._rebuild
         previous = None if self._rebuilding else self._session.segment(derived=not anew)
-        return self._session.publish(SegmentRequest(commit, previous, anew, self._queries))
+        return self._session.publish(SegmentRequest(commit, previous, anew, self._queries, self._spool))
 
     def _check_open(self) -> None:
         if self._committed:
