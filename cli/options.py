@@ -22,3 +22,8 @@ ModelName = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Wait = Annotated[
+    Optional[float],  # noqa: UP045 - as above
+    typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for somebody else who writes."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]

@@ -63,6 +63,13 @@ def print_table(rows: Sequence[Sequence[str]], title: str | None = None) -> None
     _screen(soft_wrap=not sys.stdout.isatty()).print(table)
 
 
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows in columns to the right, of any width: nothing is cut where the screen is narrow."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print_line("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
 def print_hits(query: str, hits: Sequence[Hit]) -> None:
     """Write one query's hits for people to read."""
     screen = _screen()

@@ -44,13 +44,13 @@ class Commands:
             return writer.commit(compact=True).generation
 
     @staticmethod
-    def rebuild(path: str | Path) -> int:
+    def rebuild(path: str | Path, *, wait: float | None = None) -> int:
         """Write a new generation whose derived files are made from nothing, and return its number.
 
         It needs the store and the exact vectors, and cures an index that damage to anything else keeps from being
         opened. Raises IndexDamagedError naming the file where it cannot; else as ``compact``.
         """
-        with Writer(Layout(Path(path)), rebuild=True) as writer:
+        with Writer(Layout(Path(path)), rebuild=True, wait=wait) as writer:
             return writer.commit().generation
 
     def rollback(self, commits: int = 1, *, wait: float | None = None) -> ChangeReport:

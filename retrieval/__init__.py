@@ -4,7 +4,7 @@ from .corpus import CorpusOptions, read_documents, read_ids, read_queries
 from .formats import Format
 from .negatives import MinedPair, MiningOptions, mine_pairs
 from .payload import document_of
-from .plan import Progress
+from .plan import Planned, Progress
 from .records import Document, Hit, Query, Ranking, SearchOptions
 from .retriever import Retriever
 
@@ -15,6 +15,7 @@ __all__ = [
     "Hit",
     "MinedPair",
     "MiningOptions",
+    "Planned",
     "Progress",
     "Query",
     "Ranking",

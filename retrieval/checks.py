@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from ..errors import InvalidInputError
 
@@ -42,6 +43,13 @@ def check_id(value: object, name: str = "id") -> str:
     if not text.strip():
         raise InvalidInputError(f"{name} is empty or blank: give every document and query an id of its own")
     return text
+
+
+def as_ids(ids: Iterable[str]) -> list[str]:
+    """Give ids as a list; raises InvalidInputError for one string instead of a list, and for what is no id."""
+    if isinstance(ids, str):
+        raise InvalidInputError(f"ids must be a list, not one string: use [{ids!r}]")
+    return [check_id(identifier) for identifier in ids]
 
 
 def check_count(value: object, name: str) -> int:

@@ -1,4 +1,4 @@
-"""The way of documents into an index: read all, stage all, encode what is new, make it visible at once."""
+"""The way of documents into an index: read all, encode what is new of what was staged, make it visible at once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import msgspec
 
 from ..encoders import TwinEncoder
 from ..errors import DuplicateIdError, InvalidInputError
-from ..index import ChangeReport, Record, Writer
+from ..index import ChangePlan, ChangeReport, Record, Writer
 from .checks import described
 from .payload import encoded_text, record_of
 from .records import Document
 
 Progress = Callable[[int, int], None]
 """Told ``(done, total)`` in texts encoded: at the start, then after every batch; not at all when none is new."""
+Planned = Callable[[ChangePlan], None]
+"""Told what a command will do before a text is encoded; what it raises stops the command, and nothing has changed."""
 
 ENCODE_ROWS = 256
 """Texts encoded and stored durably at once: what a killed build loses at most."""
@@ -52,15 +54,12 @@ def read_whole(documents: Iterable[Document], space: str) -> Iterator[Iterator[R
         yield _records_in(file)
 
 
-def carry_out(
-    writer: Writer, records: Iterable[Record], encoder: TwinEncoder, progress: Progress | None
-) -> ChangeReport:
-    """Put records, encode the texts whose vector is not in the store yet, and commit.
+def carry_out(writer: Writer, encoder: TwinEncoder, progress: Progress | None) -> ChangeReport:
+    """Encode the texts of what is staged whose vector is not in the store yet, and commit.
 
-    Each batch of vectors is durable once encoded: stopped in the middle, nothing is visible and a resumed build
+    Each batch of vectors is stored once encoded: stopped in the middle, nothing is visible and a resumed build
     goes on there.
     """
-    writer.put(records)
     total, done = writer.pending_count(), 0
     if progress and total:
         progress(done, total)

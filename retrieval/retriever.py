@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from ..encoders import STARTER, TwinEncoder
 from ..errors import IndexExistsError, IndexNotFoundError, InvalidInputError
-from ..index import AnnOptions, BuildOptions, Candidates, ChangeReport, DeleteReport, Index, IndexSchema, Stored
-from .checks import check_count, check_id
+from ..index import AnnOptions, BuildOptions, Candidates, Index, IndexSchema, Stored
+from .checks import as_ids, check_count
 from .models import Model, check_space, load, model_note, model_of
 from .payload import Payload, document_of, payload_of
 from .plan import Progress, carry_out, read_whole
 from .records import Document, Hit, Query, Ranking, SearchOptions
 from .rerank import Ranked, ranked_by_cosine, reranked
+from .updates import Updates
 
 DEPTH = 100
 """Candidates that are reranked unless the caller says otherwise."""
@@ -27,18 +28,17 @@ QUERY_ROWS = 256
 _UNREAD = Payload("", "", {})
 
 
-class Retriever:
+class Retriever(Updates):
     """Two-stage search over one index folder. Make one with ``build`` or ``open``; it is a context manager too.
 
     index: the folder, searched at its last commit, whoever made it.
     encoder: the model, whose vector space is the index's.
-    last_report: what the last ``build`` or ``upsert`` of this retriever changed; None before any.
+    last_report: what the last ``build`` or command of ``Updates`` changed by this retriever; None before any.
     """
 
     def __init__(self, index: Index, encoder: TwinEncoder) -> None:
         check_space(index, encoder)
-        self.index, self.encoder = index, encoder
-        self.last_report: ChangeReport | None = None
+        super().__init__(index, encoder)
 
     @classmethod
     def build(
@@ -51,6 +51,7 @@ class Retriever:
         overwrite: bool = False,
         resume: bool = False,
         progress: Progress | None = None,
+        wait: float | None = None,
     ) -> Retriever:
         """Encode documents into a new index.
 
@@ -60,6 +61,7 @@ class Retriever:
         overwrite: replace an index that is there; it answers until the new one is complete.
         resume: go on with a build that was stopped, keeping the vectors it had encoded.
         progress: told ``(done, total)`` in texts encoded.
+        wait: seconds to wait for somebody else who writes to it.
 
         Raises InvalidInputError for documents that cannot be taken, ModelError, IndexExistsError,
         IndexUnfinishedError, IndexLockedError or IndexFolderError; the index is then as it was.
@@ -70,10 +72,11 @@ class Retriever:
         schema = IndexSchema(encoder.space, encoder.dimension, model_note(encoder))
         with ExitStack() as stack, read_whole(documents, encoder.space) as records:
             index = stack.enter_context(
-                Index.create(path, schema, options or BuildOptions(), overwrite=overwrite, resume=resume)
+                Index.create(path, schema, options or BuildOptions(), overwrite=overwrite, resume=resume, wait=wait)
             )
-            with index.writer(replace=True) as writer:
-                report = carry_out(writer, records, encoder, progress)
+            with index.writer(replace=True, wait=wait) as writer:
+                writer.put(records)
+                report = carry_out(writer, encoder, progress)
             retriever = cls(index, encoder)
             stack.pop_all()
         retriever.last_report = report
@@ -141,35 +144,9 @@ class Retriever:
         check_space(self.index, self.encoder)
         return found
 
-    def upsert(self, documents: Iterable[Document], progress: Progress | None = None) -> ChangeReport:
-        """Add documents, or replace those of the same id, all at once; the rest stay.
-
-        The documents are read to the end before the index is locked. Only texts that it has no vector for are
-        encoded: none of an unchanged document, none where metadata alone changed.
-
-        Raises InvalidInputError for documents that cannot be taken, IndexLockedError while somebody else writes,
-        SpaceMismatchError when another process has built the index with another model; the index is then as it was.
-        """
-        check_space(self.index, self.encoder)
-        with read_whole(documents, self.encoder.space) as records, self.index.writer() as writer:
-            check_space(self.index, self.encoder)
-            self.last_report = carry_out(writer, records, self.encoder, progress)
-        return self.last_report
-
-    def delete(self, ids: Iterable[str]) -> DeleteReport:
-        """Delete documents by id, all at once; ids that are not there are counted as missing.
-
-        Raises InvalidInputError for what is no id, DuplicateIdError for an id that comes twice, IndexLockedError.
-        """
-        wanted = _as_ids(ids)
-        with self.index.writer() as writer:
-            writer.delete(wanted)
-            report = writer.commit()
-        return DeleteReport(report.removed, report.missing)
-
     def get(self, ids: Iterable[str]) -> list[Document | None]:
         """The documents of these ids, in their order; None for an id that is not there."""
-        return [None if stored is None else document_of(stored) for stored in self.index.get(_as_ids(ids))]
+        return [None if stored is None else document_of(stored) for stored in self.index.get(as_ids(ids))]
 
     def close(self) -> None:
         """Let go of the index's files."""
@@ -228,12 +205,6 @@ def _as_queries(queries: Sequence[Query | str]) -> list[Query]:
     return [
         query if isinstance(query, Query) else Query(str(place), query) for place, query in enumerate(queries, start=1)
     ]
-
-
-def _as_ids(ids: Iterable[str]) -> list[str]:
-    if isinstance(ids, str):
-        raise InvalidInputError(f"ids must be a list, not one string: use [{ids!r}]")
-    return [check_id(identifier) for identifier in ids]
 
 
 def _check_free(path: str | Path) -> None:

@@ -1,10 +1,11 @@
-"""What a change costs beside encoding: upserts, deletions, unchanged documents, a reader's next look, and bare fsyncs.
+"""What a change costs beside encoding: upserts, deletions, undoing, syncs, a reader's next look, and bare fsyncs.
 
     OMP_NUM_THREADS=1 python benchmarks/index/updates.py [--documents 1000000] [--rounds 50] [--folder DIR] [--json]
 
 Random unit vectors of 384 dimensions, index_key Flat, 400 characters of text a document. Wall time in ms from opening
 the writer to having left it, the commands interleaved; vectors are drawn before the clock starts. The reader is
-another ``Index`` of this process, open all the time.
+another ``Index`` of this process, open all the time. ``rollback_100`` undoes the upsert of 100 before it. At the end,
+once, the plan of a sync with all documents as they are, the time to read them included.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,7 @@ def main() -> None:
             figures: dict[str, object] = {"documents": options.documents}
             figures["build_seconds"] = round(time.perf_counter() - begun, 1)
             figures |= measure(index, options.documents, options.rounds)
+            figures["sync_all_seconds"] = round(1e-3 * milliseconds(lambda: plan_of_all(index)), 1)
             begun = time.perf_counter()
         figures["close_ms"] = round(1e3 * (time.perf_counter() - begun), 2)
     if options.json:
@@ -63,7 +66,8 @@ def build(path: Path, documents: int) -> Index:
 def measure(index: Index, documents: int, rounds: int) -> dict[str, object]:
     """Times of each command in ms, ``[p10, p50, p90]``."""
     times: dict[str, list[float]] = {
-        name: [] for name in ("upsert_1", "refresh", "delete_1", "upsert_100", "unchanged_1000", "fsync")
+        name: []
+        for name in ("upsert_1", "refresh", "delete_1", "upsert_100", "rollback_100", "unchanged_1000", "fsync")
     }
     with Index.open(index.path) as reader:
         for turn in range(rounds):
@@ -72,6 +76,7 @@ def measure(index: Index, documents: int, rounds: int) -> dict[str, object]:
             times["upsert_1"].append(upsert(index, some[:1]))
             times["refresh"].append(milliseconds(lambda: len(reader)))
             times["upsert_100"].append(upsert(index, some[1:]))
+            times["rollback_100"].append(milliseconds(index.rollback))
             times["delete_1"].append(delete(index, str(chosen[101])))
             stored = index.get([str(number) for number in chosen[102:]])
             same = [Record(found.id, key(found.payload), found.payload) for found in stored if found is not None]
@@ -102,6 +107,24 @@ def delete(index: Index, document_id: str) -> float:
         writer.delete([document_id])
         writer.commit()
     return 1e3 * (time.perf_counter() - begun)
+
+
+def plan_of_all(index: Index) -> None:
+    """Plan a sync that finds everything unchanged."""
+    with index.writer(sync=True) as writer:
+        writer.put(unchanged(index))
+        plan = writer.plan()
+    if plan.unchanged != len(index):
+        raise SystemExit(f"a sync that should change nothing would do: {plan}")
+
+
+def unchanged(index: Index) -> Iterator[Record]:
+    """All documents as they are, read a page at a time."""
+    ids = index.ids()
+    while page := list(islice(ids, BATCH_ROWS)):
+        for found in index.get(page):
+            if found is not None:
+                yield Record(found.id, key(found.payload), found.payload)
 
 
 def append(path: Path) -> None:

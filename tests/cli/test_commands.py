@@ -191,7 +191,7 @@ def test_a_change_that_leaves_an_index_worn_compacts_it(soon_worn: Path, run) ->
 def test_a_compaction_that_fails_does_not_fail_the_change(
     soon_worn: Path, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def locked(_: object) -> int:
+    def locked(_: object, *, wait: float | None) -> int:
         raise IndexLockedError("somebody else writes")
 
     monkeypatch.setattr("twinbert.index.Index.compact", locked)
@@ -213,7 +213,7 @@ def test_an_upsert_encodes_on_every_processor(index: Path, run, monkeypatch: pyt
         asked.append(threads)
         return load(source, threads=threads)
 
-    monkeypatch.setattr("twinbert.cli.index_commands.usable_threads", lambda: 3)
+    monkeypatch.setattr("twinbert.cli.index_updates.usable_threads", lambda: 3)
     monkeypatch.setattr(TwinEncoder, "from_pretrained", watched)
     assert run("index", "upsert", index, "-", stdin=NEW).status == 0
     assert asked == [3]
@@ -263,7 +263,8 @@ COMMANDS = [
     ["model", "export"],
     ["model", "push"],
     *[["train", name] for name in ("align", "distill", "mine", "score", "teacher")],
-    *[["index", name] for name in ("build", "upsert", "delete", "get", "info", "verify", "compact")],
+    *[["index", name] for name in ("build", "upsert", "sync", "delete", "rollback")],
+    *[["index", name] for name in ("get", "info", "history", "verify", "compact", "gc")],
 ]
 
 
