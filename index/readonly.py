@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import apsw
 
-from ..errors import IndexDamagedError, IndexNotFoundError, InvalidInputError
+from ..errors import IndexDamagedError, IndexNotFoundError, IndexUnfinishedError, InvalidInputError
 from .layout import Layout
 from .store import BUSY_MS, check_format, faults_named
 
@@ -91,8 +91,12 @@ def _connect(layout: Layout) -> tuple[apsw.Connection, bool]:
     try:
         connection.set_busy_timeout(BUSY_MS)
         connection.pragma("user_version")
-    except (apsw.CantOpenError, apsw.ReadOnlyError):
+    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
         connection.close()
+        if layout.journal.exists():
+            raise IndexUnfinishedError(
+                f"{layout.folder} holds a build that was stopped as it began: build it again"
+            ) from error
         if os.access(layout.folder, os.W_OK) or layout.log_size():
             raise
         return apsw.Connection(f"{address}&immutable=1", flags=flags), True

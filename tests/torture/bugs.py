@@ -1,0 +1,89 @@
+"""Bugs to plant in a child, each of which one torture test must catch. What is patched is named where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+from twinbert.index import creation, layout, publish, store, writer
+
+
+def plant(name: str) -> None:
+    """Break this process's index code in the way that ``name`` says."""
+    BUGS[name]()
+
+
+def _nothing() -> None:
+    """No bug, or one of the workload's own: it acknowledges too early."""
+
+
+def _written_in_place() -> None:
+    """No log: SQLite overwrites the pages that readers trust one after the other."""
+    _on_open("PRAGMA journal_mode = delete", "PRAGMA journal_mode = off")
+
+
+def _store_unsynced() -> None:
+    _on_open("PRAGMA synchronous = off")
+
+
+def _on_open(*statements: str) -> None:
+    original = store.open_writer
+
+    def open_writer(place: layout.Layout) -> apsw.Connection:
+        connection = original(place)
+        for statement in statements:
+            connection.execute(statement).fetchall()
+        return connection
+
+    creation.open_writer = writer.open_writer = open_writer
+
+
+def _renamed_after_the_commit() -> None:
+    """The segment is filled, but takes its name only when the commit that needs it is long done."""
+    waiting: list[Path] = []
+
+    def publish_folder(target: Path, fill: Callable[[Path], None]) -> None:
+        temporary = target.with_name(f"{target.name}.tmp")
+        layout.publish_folder(temporary, fill)
+        waiting.append(temporary)
+
+    def tidy(*arguments: object) -> None:
+        while waiting:
+            temporary = waiting.pop()
+            temporary.rename(temporary.with_suffix(""))
+            layout.sync(temporary.parent)
+        original(*arguments)  # type: ignore[arg-type]
+
+    original = writer.tidy
+    publish.publish_folder = publish_folder
+    writer.tidy = tidy
+
+
+def _files_unsynced() -> None:
+    _sync_only(Path.is_dir)
+
+
+def _folders_unsynced() -> None:
+    _sync_only(Path.is_file)
+
+
+def _sync_only(wanted: Callable[[Path], bool]) -> None:
+    original = layout.sync
+
+    def sync(path: Path) -> None:
+        if wanted(path):
+            original(path)
+
+    layout.sync = sync
+
+
+BUGS = {
+    "none": _nothing,
+    "acknowledges before the commit": _nothing,
+    "the store is written in place": _written_in_place,
+    "the segment is renamed after the commit": _renamed_after_the_commit,
+    "the store is not synced": _store_unsynced,
+    "segment files are not synced": _files_unsynced,
+    "folders are not synced": _folders_unsynced,
+}
