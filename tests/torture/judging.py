@@ -23,14 +23,15 @@ def fault(folder: Path, done: int, known: list[State] | None = None) -> str | No
     """
     known = known or states()
     try:
-        state = _found(folder, known[done : done + 2])
+        state = found(folder, known[done : done + 2])
         _goes_on(folder, state)
     except FAULTS as error:
         return f"{type(error).__name__}: {error}"[:300]
     return None
 
 
-def _found(folder: Path, allowed: list[State]) -> State:
+def found(folder: Path, allowed: list[State]) -> State:
+    """The state of an index, one of those allowed; raises one of FAULTS for any other, and for what verify finds."""
     try:
         index = Index.open(folder)
     except (IndexNotFoundError, IndexUnfinishedError):
@@ -39,11 +40,12 @@ def _found(folder: Path, allowed: list[State]) -> State:
     with index:
         state = contents(index)
         assert state in allowed, f"{difference(state, allowed[0] or {})} against what was acknowledged"
-        _check(index, state)
+        check(index, state)
     return state
 
 
-def _check(index: Index, state: dict[str, str]) -> None:
+def check(index: Index, state: dict[str, str]) -> None:
+    """Raise AssertionError unless the index is sound and answers like the oracle."""
     assert index.verify() == [], index.verify()
     assert len(index) == len(state), f"{len(index)} documents instead of {len(state)}"
     for query in ("changed", "old 7"):
@@ -58,7 +60,7 @@ def _goes_on(folder: Path, state: State) -> None:
         change(index, AFTER, compact=True)
         now = {**(state or {}), **AFTER}
         assert contents(index) == now, "the next command was not done"
-        _check(index, now)
+        check(index, now)
         left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix == ".tmp"}
         left |= {path.name for path in (folder / "segments").iterdir()} - {str(index.info().generation)}
         assert not left, f"{left} are left behind"

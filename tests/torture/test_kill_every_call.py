@@ -31,12 +31,12 @@ def kill_at(folder: Path, points: list[tracing.Call], tally: Tally, bug: str, un
             return
 
 
-def test_every_call_may_be_the_last(tmp_path: Path, tally: Tally) -> None:
-    points = points_of(tmp_path, "none")
+def test_every_call_may_be_the_last(place: Path, tally: Tally) -> None:
+    points = points_of(place, "none")
     tally.note = f"of {len(points)} points"
     kinds = [[call for call in points if call.name == name] for name in tracing.CHANGING]
     chosen = [call for kind in kinds for call in sample(kind, EACH)]
-    kill_at(tmp_path, sorted(chosen, key=points.index), tally, "none")
+    kill_at(place, sorted(chosen, key=points.index), tally, "none")
     assert tally.bad == []
 
 
@@ -48,7 +48,7 @@ def test_every_call_may_be_the_last(tmp_path: Path, tally: Tally) -> None:
         ("the segment is renamed after the commit", "rename"),
     ],
 )
-def test_planted(tmp_path: Path, tally: Tally, bug: str, kind: str) -> None:
-    points = [call for call in points_of(tmp_path, bug) if LONG or call.name == kind]
-    kill_at(tmp_path, sample(points, 20), tally, bug, until=None if LONG else 1)
+def test_planted(place: Path, tally: Tally, bug: str, kind: str) -> None:
+    points = [call for call in points_of(place, bug) if LONG or call.name == kind]
+    kill_at(place, sample(points, 20), tally, bug, until=None if LONG else 1)
     assert tally.bad != []

@@ -60,33 +60,33 @@ def cut_power(folder: Path, tally: Tally, bug: str, choose: Callable[[list[Momen
             if digest in seen:
                 continue
             seen.add(digest)
-            place = folder / f"x{tally.tried}"
-            write_out(left, place)
-            found = fault(place / "index", done)
+            after = folder / f"x{tally.tried}"
+            write_out(left, after)
+            found = fault(after / "index", done)
             tally.add(f"after call {number}, {loss}", found)
-            shutil.rmtree(place)
+            shutil.rmtree(after)
             if found is not None:
                 yield found
 
 
-def test_what_was_acknowledged_survives(tmp_path: Path, tally: Tally) -> None:
-    assert list(cut_power(tmp_path, tally, "none", lambda known: sample(known, POINTS))) == []
+def test_what_was_acknowledged_survives(place: Path, tally: Tally) -> None:
+    assert list(cut_power(place, tally, "none", lambda known: sample(known, POINTS))) == []
 
 
 @pytest.mark.parametrize("bug", ["the store is not synced", "segment files are not synced", "folders are not synced"])
-def test_planted(tmp_path: Path, tally: Tally, bug: str) -> None:
+def test_planted(place: Path, tally: Tally, bug: str) -> None:
     def after_commands(known: list[Moment]) -> list[Moment]:
         return [here for before, here in pairwise(known) if here[1] > before[1]]
 
-    faults = cut_power(tmp_path, tally, bug, after_commands)
+    faults = cut_power(place, tally, bug, after_commands)
     assert len(list(faults if LONG else islice(faults, 1))) > 0
 
 
-def test_the_disk_as_left_is_the_disk_as_replayed(tmp_path: Path) -> None:
-    (*_, (_, disk, done)) = moments(tmp_path, recorded(tmp_path))
+def test_the_disk_as_left_is_the_disk_as_replayed(place: Path) -> None:
+    (*_, (_, disk, done)) = moments(place, recorded(place))
     replayed = disk.after_power_loss(Loss(1, 1))
-    paths = [path for path in (tmp_path / "disk").rglob("*") if not path.name.endswith("-shm")]
-    left = {str(path.relative_to(tmp_path / "disk")): path.read_bytes() if path.is_file() else None for path in paths}
+    paths = [path for path in (place / "disk").rglob("*") if not path.name.endswith("-shm")]
+    left = {str(path.relative_to(place / "disk")): path.read_bytes() if path.is_file() else None for path in paths}
     assert done == len(STEPS) - 1
     assert replayed.keys() == left.keys()
     assert replayed == left
