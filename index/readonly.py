@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote
@@ -20,8 +19,8 @@ _Mark = tuple[tuple[int, int, int], ...]
 class ReadConnection:
     """The store, opened to read.
 
-    In a folder that it cannot write, SQLite reads a store without a log only when told that nothing will change.
-    Somebody else may change it all the same: then it is opened again, and what was read meanwhile is read anew.
+    In a folder that it cannot write, SQLite reads a store only when told that nothing will change. Somebody else may
+    change it all the same: then it is opened again, and what was read meanwhile is read anew.
 
     Raises IndexNotFoundError, IndexDamagedError, or IndexFolderError for a newer format.
     """
@@ -85,25 +84,32 @@ class ReadConnection:
 
 
 def _connect(layout: Layout) -> tuple[apsw.Connection, bool]:
-    address = f"file:{quote(str(layout.store.absolute()))}?mode=ro"
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    connection = apsw.Connection(address, flags=flags)
+    """A connection, and whether it is one that does not see what others write."""
     try:
-        connection.set_busy_timeout(BUSY_MS)
-        connection.pragma("user_version")
-    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
-        connection.close()
+        return _opened(layout, ""), False
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError) as error:
         if layout.journal.exists():
             raise IndexUnfinishedError(
                 f"{layout.folder} holds a build that was stopped as it began: build it again"
             ) from error
-        if os.access(layout.folder, os.W_OK) or layout.log_size():
-            raise
-        return apsw.Connection(f"{address}&immutable=1", flags=flags), True
+    # No place for the index of the log that processes share: in a folder that may not be written, or on a full disk.
+    # With a log that a crash left, the exclusive mode keeps that index in this process's own memory.
+    return _opened(layout, "&vfs=unix-none" if layout.log_size() else "&immutable=1"), True
+
+
+def _opened(layout: Layout, how: str) -> apsw.Connection:
+    address = f"file:{quote(str(layout.store.absolute()))}?mode=ro{how}"
+    connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    try:
+        connection.set_busy_timeout(BUSY_MS)
+        if "unix-none" in how:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.pragma("locking_mode", "exclusive")
+        connection.pragma("user_version")
     except BaseException:
         connection.close()
         raise
-    return connection, False
+    return connection
 
 
 def _mark(layout: Layout) -> _Mark:

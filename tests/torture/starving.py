@@ -18,6 +18,8 @@ from twinbert.errors import TwinBertError
 from twinbert.index import Index
 from workload import State, Step, acknowledge, build, compact, numbered, say, states, upsert
 
+SEGMENT_LIMIT = 1_000
+"""Bytes that a file may have in the last compaction: fewer than a segment's have."""
 MOST = 200
 """Commands after which a disk that is still not full is none that was meant to be."""
 
@@ -40,20 +42,26 @@ def main(folder: Path, limit: int, bug: str) -> None:
     bugs.plant(bug)
     step(1).act(folder)
     acknowledge(1)
-    if limit:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limit_files(limit)
     done = 1
     for number in range(2, MOST + 1):
         if not taken(step(number), folder):
             break
         acknowledge(number)
         done = number
+    limit_files(min(limit, SEGMENT_LIMIT))
     taken(compact(), folder)
     state = known()[done] or {}
     with Index.open(folder) as index:
         assert answers(index, "first 3", 9) == expected(state, "first 3", 9)
     say("answers")
+
+
+def limit_files(limit: int) -> None:
+    """No file of this process may grow beyond so many bytes; 0 leaves them as they are."""
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 
 def taken(command: Step, folder: Path) -> bool:
