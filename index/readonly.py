@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -40,11 +41,11 @@ class ReadConnection:
         """
         if self._closed:
             raise InvalidInputError(f"{self._layout.folder} was closed here: open it again to read it")
-        with faults_named(self._layout):
+        with _values_checked(self._layout), faults_named(self._layout):
             while True:
                 try:
                     found = ask(self._connection)
-                except (apsw.Error, IndexDamagedError):
+                except (apsw.Error, IndexDamagedError, TypeError, ValueError):
                     if not self._follow():
                         raise
                 else:
@@ -81,6 +82,15 @@ class ReadConnection:
                 raise
         self._connection, self._mark = connection, mark if immutable else None
         self._openings += 1
+
+
+@contextmanager
+def _values_checked(layout: Layout) -> Iterator[None]:
+    """Damage may have put a value of another type in a column, or a text that is none."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise IndexDamagedError(f"{layout.store} holds what nobody wrote ({error}): restore the index") from error
 
 
 def _connect(layout: Layout) -> tuple[apsw.Connection, bool]:
