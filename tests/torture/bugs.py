@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 from twinbert.errors import IndexFolderError
-from twinbert.index import creation, layout, publish, store, writer
+from twinbert.index import creation, layout, publish, reader, snapshot, store, writer
+from twinbert.index.segment import Segment
 
 
 def plant(name: str) -> None:
@@ -91,12 +94,30 @@ def _sync_only(wanted: Callable[[Path], bool]) -> None:
     layout.sync = sync
 
 
+def _snapshot_of_two_commits() -> None:
+    """A snapshot is loaded outside of any transaction, slowly."""
+    load, dead_slots = reader.load_snapshot, snapshot._dead_slots
+
+    def load_snapshot(
+        _: apsw.Connection, place: layout.Layout, previous: snapshot.Snapshot | None
+    ) -> snapshot.Snapshot | None:
+        with closing(apsw.Connection(str(place.store), flags=apsw.SQLITE_OPEN_READONLY)) as loose:
+            return load(loose, place, previous)
+
+    def slow(connection: apsw.Connection, segment: Segment) -> object:
+        time.sleep(0.05)
+        return dead_slots(connection, segment)
+
+    reader.load_snapshot, snapshot._dead_slots = load_snapshot, slow  # type: ignore[assignment]
+
+
 BUGS = {
     "none": _nothing,
     "acknowledges before the commit": _nothing,
     "the store is written in place": _written_in_place,
     "the segment is renamed after the commit": _renamed_after_the_commit,
     "a failed commit is acknowledged": _errors_swallowed,
+    "a snapshot of two commits": _snapshot_of_two_commits,
     "the store is not synced": _store_unsynced,
     "segment files are not synced": _files_unsynced,
     "folders are not synced": _folders_unsynced,
