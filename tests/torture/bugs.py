@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 from twinbert.errors import IndexFolderError
-from twinbert.index import creation, layout, publish, reader, snapshot, store, writer
-from twinbert.index.segment import Segment
+from twinbert.index import layout, maintenance, publish, reader, snapshot, store, writer
+from twinbert.index.segment import Segment, SegmentDescription, SegmentRequest
 
 
 def plant(name: str) -> None:
     """Break this process's index code in the way that ``name`` says."""
     BUGS[name]()
+
+
+def replace(original: object, other: object) -> None:
+    """Put ``other`` where any module of the index has ``original``."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("twinbert.index"):
+            for attribute, value in list(vars(module).items()):
+                if value is original:
+                    setattr(module, attribute, other)
 
 
 def _nothing() -> None:
@@ -40,28 +51,29 @@ def _on_open(*statements: str) -> None:
             connection.execute(statement).fetchall()
         return connection
 
-    creation.open_writer = writer.open_writer = open_writer
+    replace(original, open_writer)
 
 
 def _renamed_after_the_commit() -> None:
-    """The segment is filled, but takes its name only when the commit that needs it is long done."""
+    """The segment has its name only when the commit that needs it is long done."""
     waiting: list[Path] = []
+    publish_segment, tidy_up = publish.publish, maintenance.tidy
 
-    def publish_folder(target: Path, fill: Callable[[Path], None]) -> None:
-        temporary = target.with_name(f"{target.name}.tmp")
-        layout.publish_folder(temporary, fill)
-        waiting.append(temporary)
+    def publish_early(connection: apsw.Connection, place: layout.Layout, request: SegmentRequest) -> SegmentDescription:
+        described = publish_segment(connection, place, request)
+        waiting.append(place.segment(described.generation))
+        waiting[-1].rename(waiting[-1].with_suffix(".tmp"))
+        return described
 
-    def tidy(*arguments: object) -> None:
+    def tidy(*arguments: Any) -> None:
         while waiting:
-            temporary = waiting.pop()
-            temporary.rename(temporary.with_suffix(""))
-            layout.sync(temporary.parent)
-        original(*arguments)  # type: ignore[arg-type]
+            target = waiting.pop()
+            target.with_suffix(".tmp").rename(target)
+            layout.sync(target.parent)
+        tidy_up(*arguments)
 
-    original = writer.tidy
-    publish.publish_folder = publish_folder
-    writer.tidy = tidy
+    replace(publish_segment, publish_early)
+    replace(tidy_up, tidy)
 
 
 def _errors_swallowed() -> None:
@@ -91,12 +103,12 @@ def _sync_only(wanted: Callable[[Path], bool]) -> None:
         if wanted(path):
             original(path)
 
-    layout.sync = sync
+    replace(original, sync)
 
 
 def _snapshot_of_two_commits() -> None:
     """A snapshot is loaded outside of any transaction, slowly."""
-    load, dead_slots = reader.load_snapshot, snapshot._dead_slots
+    load, dead_slots = snapshot.load_snapshot, snapshot._dead_slots
 
     def load_snapshot(
         _: apsw.Connection, place: layout.Layout, previous: snapshot.Snapshot | None

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import apsw
 import pytest
 from torture_world import ENVIRONMENT, child, run
 from workload import compact, upsert
@@ -51,10 +52,10 @@ WAYS = {
     "crashed": (),
     "crashed, copied without its shared memory": ("-shm",),
     "closed": (),
-    "closed, copied without its shared memory": ("-shm",),
-    "closed, copied without its log": ("-shm", "-wal"),
+    "closed while somebody read": (),
+    "closed while somebody read, copied without its shared memory": ("-shm",),
 }
-"""What an index may be left like, and which files beside the store are not there."""
+"""What an index may be left like, and which files beside the store are then taken away."""
 
 
 def leave(folder: Path, how: str) -> Path:
@@ -64,8 +65,14 @@ def leave(folder: Path, how: str) -> Path:
     log = folder / "store.sqlite-wal"
     assert log.stat().st_size > 0
     if how.startswith("closed"):
+        reader = apsw.Connection(str(folder / "store.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
+        reader.pragma("user_version")
+        if "read" not in how:
+            reader.close()
         upsert({}).act(folder)
-        assert log.stat().st_size == 0
+        reader.close()
+        assert log.exists() == ("read" in how)
+        assert not log.exists() or log.stat().st_size == 0
     for suffix in WAYS[how]:
         (folder / f"store.sqlite{suffix}").unlink()
     return folder
