@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import apsw
 from twinbert.errors import IndexFolderError
@@ -65,12 +64,12 @@ def _renamed_after_the_commit() -> None:
         waiting[-1].rename(waiting[-1].with_suffix(".tmp"))
         return described
 
-    def tidy(*arguments: Any) -> None:
+    def tidy(*arguments: object) -> None:
         while waiting:
             target = waiting.pop()
             target.with_suffix(".tmp").rename(target)
             layout.sync(target.parent)
-        tidy_up(*arguments)
+        tidy_up(*arguments)  # type: ignore[arg-type]
 
     replace(publish_segment, publish_early)
     replace(tidy_up, tidy)
