@@ -125,6 +125,6 @@ def _no_operator(field: Field, key: str, value: object) -> InvalidInputError:
         wanted = "a string" if key == "$startsWith" else "True or False"
         return InvalidInputError(f"filter: {key} of {field} takes {wanted}, not {described(value)}")
     if not key.startswith("$"):
-        return InvalidInputError(f"filter: {field} holds {key[:80]!r}, which is no operator: write {field}.{key[:80]}")
+        return InvalidInputError(f"filter: {field} holds {key[:80]!r}, which is no operator: put a dot between names")
     known = " ".join([*_COMPARISONS, "$in", "$nin", "$contains", "$startsWith", "$exists", "$not"])
     return InvalidInputError(f"filter: {key[:80]!r} of {field} is no operator: use one of {known}")

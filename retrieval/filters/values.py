@@ -19,7 +19,7 @@ MAX_VALUES = 10_000
 """Values in all lists together."""
 MAX_NAME = 1_000
 """Characters of a field's names together."""
-_UNQUOTABLE = re.compile("[\"\\\\`\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNQUOTABLE = re.compile('["\\\\`\x00-\x1f\x7f-\x9f\u2028\u2029]')
 _WHOLE = range(-(2**63), 2**63)
 
 

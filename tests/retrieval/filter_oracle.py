@@ -30,10 +30,14 @@ COMPARE = {
 MISSING = object()
 
 names = st.sampled_from(["a", "b", "lang", "title", "A", "ä", "is", "it's", "a.b", "$a", "two words", "#", "[0]", "*"])
-few_texts = st.sampled_from(["", "a", "b", "de", "DE", "5", "true", "null", "it's", '"', "\\", "a%_*", "ä", "\U0001f600"])
+few_texts = st.sampled_from(
+    ["", "a", "b", "de", "DE", "5", "true", "null", "it's", '"', "\\", "a%_*", "ä", "\U0001f600"]
+)
 texts = few_texts | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
 wholes = st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1)
-reals = st.sampled_from([0.0, -0.0, 1.0, 0.1, 2.5, 5e-324, 1e300, 2.0**53]) | st.floats(allow_nan=False, allow_infinity=False)
+reals = st.sampled_from([0.0, -0.0, 1.0, 0.1, 2.5, 5e-324, 1e300, 2.0**53]) | st.floats(
+    allow_nan=False, allow_infinity=False
+)
 values = texts | wholes | reals | st.booleans()
 huge = st.sampled_from([2**63, 2**64, -(2**63) - 1, 10**400, -(10**400)])
 entries = st.recursive(
@@ -81,7 +85,7 @@ def _truth(node: Node, document: Mapping[str, object]) -> bool | None:
     return _condition(node, _found(node.field, document))
 
 
-def _condition(node: Node, value: object) -> bool | None:  # noqa: PLR0911
+def _condition(node: Node, value: object) -> bool | None:
     if isinstance(node, IsNull):
         return value is None or value is MISSING
     if isinstance(node, Comparison):
@@ -131,15 +135,15 @@ def as_dictionary(node: Node) -> dict[str, object]:
         return {"$not": as_dictionary(node.term)}
     if isinstance(node, (And, Or)):
         return {"$and" if isinstance(node, And) else "$or": [as_dictionary(term) for term in node.terms]}
-    key = ".".join(f"`{name}`" for name in node.field.path)
-    if isinstance(node, IsNull):
-        return {key: None}
+    return {".".join(f"`{name}`" for name in node.field.path): _operators(node)}
+
+
+def _operators(node: Node) -> object:
     if isinstance(node, Comparison):
         words = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
-        return {key: {words[node.operator]: node.value}}
+        return {words[node.operator]: node.value}
     if isinstance(node, Membership):
-        return {key: {"$in": list(node.values)}}
+        return {"$in": list(node.values)}
     if isinstance(node, Contains):
-        return {key: {"$contains": node.value}}
-    assert isinstance(node, StartsWith)
-    return {key: {"$startsWith": node.prefix}}
+        return {"$contains": node.value}
+    return {"$startsWith": node.prefix} if isinstance(node, StartsWith) else None
