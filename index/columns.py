@@ -19,19 +19,19 @@ _PATH = re.compile(r'\$(?:\."[^"\\\x00-\x1f\ud800-\udfff]+")+')
 _PREFIX = "filter_"
 
 
-def check_path(path: str) -> str:
-    """Give ``path`` back when it is one; raises InvalidInputError otherwise."""
-    if not _PATH.fullmatch(path):
-        raise InvalidInputError(f'path {path!r} leads to no place in a payload: quote every name, as in $."a"."b"')
-    return path
+def check_paths(paths: Iterable[str]) -> None:
+    """Raise InvalidInputError unless each of these is a path."""
+    for path in paths:
+        if not _PATH.fullmatch(path):
+            raise InvalidInputError(f'path {path!r} leads to no place in a payload: quote every name, as in $."a"."b"')
 
 
 def kind_at(path: str) -> str:
-    """SQL for the JSON kind at a place: text, integer, real, true, false, null, array or object; NULL where nothing is.
+    """SQL for the JSON kind at a place: text, integer, real, true, false, array, object, or null.
 
-    Raises InvalidInputError for what is no path.
+    Where there is nothing, that is null too. Raises InvalidInputError for what is no path.
     """
-    return f"json_type(payload, {_literal(path)})"
+    return f"ifnull(json_type(payload, {_literal(path)}), 'null')"
 
 
 def value_at(path: str) -> str:
@@ -48,20 +48,28 @@ def entries_at(path: str) -> str:
 
 
 def keep_columns(connection: apsw.Connection, paths: Iterable[str]) -> None:
-    """Have SQLite index exactly these places of live documents; raises InvalidInputError for what is no path."""
+    """Have SQLite index exactly these places of the documents' payloads.
+
+    Raises InvalidInputError for what is no path, and where a payload is not JSON.
+    """
     wanted = {_name(path): path for path in paths}
     known = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'documents'")
     there = {name for (name,) in known if name.startswith(_PREFIX)}
     for name in there - wanted.keys():
         connection.execute(f"DROP INDEX {name}")
     for name in wanted.keys() - there:
-        columns = f"{kind_at(wanted[name])}, {value_at(wanted[name])}"
-        connection.execute(f"CREATE INDEX {name} ON documents ({columns}) WHERE died IS NULL")
+        # With died in it, a condition on this place alone is answered without looking at the documents.
+        columns = f"{kind_at(wanted[name])}, {value_at(wanted[name])}, died"
+        try:
+            connection.execute(f"CREATE INDEX {name} ON documents ({columns})")
+        except apsw.SQLError as error:
+            raise InvalidInputError(f"{wanted[name]} cannot be kept: a payload is not JSON ({error})") from error
 
 
 def _literal(path: str) -> str:
-    return "'" + check_path(path).replace("'", "''") + "'"
+    check_paths([path])
+    return "'" + path.replace("'", "''") + "'"
 
 
 def _name(path: str) -> str:
-    return _PREFIX + blake2b(check_path(path).encode(), digest_size=16).hexdigest()
+    return _PREFIX + blake2b(path.encode(), digest_size=16).hexdigest()
