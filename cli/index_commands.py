@@ -33,6 +33,13 @@ def build(
         Optional[str],  # noqa: UP045 - read at run time
         typer.Option(metavar="KEY", help="Flat or HNSW<M>; by default Flat below 10,000 distinct texts, HNSW32 above."),
     ] = None,
+    filterable: Annotated[
+        Optional[list[str]],  # noqa: UP045 - read at run time
+        typer.Option(
+            metavar="FIELD",
+            help="Make filters on this field fast, as: --filterable lang --filterable author.name; others work too.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a build that was stopped.")] = False,
     as_json: AsJson = False,
@@ -52,7 +59,14 @@ def build(
     with (
         progress_bar("encoding", quiet=quiet) as progress,
         Retriever.build(
-            index, documents, encoder, options, overwrite=overwrite, resume=resume, progress=progress
+            index,
+            documents,
+            encoder,
+            options,
+            filterable=filterable or (),
+            overwrite=overwrite,
+            resume=resume,
+            progress=progress,
         ) as retriever,
     ):
         report = retriever.last_report
@@ -129,9 +143,12 @@ def get(
 def info(index: IndexPath, as_json: AsJson = False) -> None:
     """Show what an index holds."""
     from ..index import Index
+    from ..retrieval.filters import names_of
 
     with Index.open(index) as opened:
-        print_facts(asdict(opened.info()), as_json=as_json)
+        fields = list(names_of(opened.options.filterable))
+        facts = asdict(opened.info()) | {"filterable": fields if as_json else ", ".join(fields) or "-"}
+    print_facts(facts, as_json=as_json)
 
 
 @app.command(epilog="Example: twinbert index verify docs.index")

@@ -9,7 +9,7 @@ from ..checks import described
 from .mapping import parse_mapping
 from .nodes import And, Comparison, Contains, Field, IsNull, Membership, Node, Not, Or, StartsWith
 from .parser import parse_expression
-from .sql import condition_of, paths_of
+from .sql import condition_of, names_of, paths_of
 
 __all__ = [
     "And",
@@ -23,6 +23,7 @@ __all__ = [
     "Or",
     "StartsWith",
     "condition_of",
+    "names_of",
     "parse_filter",
     "paths_of",
 ]

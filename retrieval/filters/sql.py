@@ -6,6 +6,7 @@ that it is true exactly where it, or its ``not``, is. What is unknown is then ne
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 
@@ -18,9 +19,13 @@ from .parser import parse_field
 
 _OWN = ("title", "text")
 """Names that mean the document's own; all others are its metadata's."""
+_METADATA = "metadata"
+_NAME = re.compile('"([^"]*)"')
 _NEGATED = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _NUMBER = "IN ('integer', 'real')"
 _TEXT = "= 'text'"
+_NOTHING = "= 'null'"
+_SOMETHING = "IN ('text', 'integer', 'real', 'true', 'false', 'array', 'object')"
 _AMONG = "IN (SELECT value FROM json_each(?))"
 
 
@@ -37,6 +42,12 @@ def paths_of(names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise InvalidInputError(f"fields must be a list, not one string: use [{names!r}]")
     return tuple(dict.fromkeys(_path(parse_field(name)) for name in names))
+
+
+def names_of(paths: Iterable[str]) -> tuple[str, ...]:
+    """The fields at places that ``paths_of`` gave, as an expression names them."""
+    fields = (Field(tuple(_NAME.findall(path))) for path in paths)
+    return tuple(str(Field(field.path[1:]) if field.path[0] == _METADATA else field) for field in fields)
 
 
 def _compiled(node: Node, *, negated: bool) -> Condition:
@@ -102,7 +113,7 @@ def _starts_with(node: StartsWith, negated: bool) -> Condition:
 
 def _is_null(node: IsNull, negated: bool) -> Condition:
     kind, _ = _places(node.field)
-    return Condition(f"{kind} <> 'null'" if negated else f"({kind} IS NULL OR {kind} = 'null')")
+    return Condition(f"{kind} {_SOMETHING if negated else _NOTHING}")
 
 
 def _after(prefix: str) -> str | None:
@@ -124,5 +135,5 @@ def _places(field: Field) -> tuple[str, str]:
 
 
 def _path(field: Field) -> str:
-    names = field.path if field.path[0] in _OWN else ("metadata", *field.path)
+    names = field.path if field.path[0] in _OWN else (_METADATA, *field.path)
     return "$" + "".join(f'."{name}"' for name in names)
