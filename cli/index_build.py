@@ -29,6 +29,13 @@ def build(
         Optional[str],  # noqa: UP045 - read at run time
         typer.Option(metavar="KEY", help="Flat or HNSW<M>; by default Flat below 10,000 distinct texts, HNSW32 above."),
     ] = None,
+    filterable: Annotated[
+        Optional[list[str]],  # noqa: UP045 - read at run time
+        typer.Option(
+            metavar="FIELD",
+            help="Make filters on this field fast, as: --filterable lang --filterable author.name; others work too.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a build that was stopped.")] = False,
     history: Annotated[
@@ -52,7 +59,15 @@ def build(
     with (
         progress_bar("encoding", quiet=quiet) as progress,
         Retriever.build(
-            index, documents, encoder, options, overwrite=overwrite, resume=resume, progress=progress, wait=wait
+            index,
+            documents,
+            encoder,
+            options,
+            filterable=filterable or (),
+            overwrite=overwrite,
+            resume=resume,
+            progress=progress,
+            wait=wait,
         ) as retriever,
     ):
         report = retriever.last_report

@@ -51,9 +51,12 @@ def get(
 def info(index: IndexPath, as_json: AsJson = False) -> None:
     """Show what an index holds."""
     from ..index import Index
+    from ..retrieval.filters import names_of
 
     with Index.open(index) as opened:
-        print_facts(asdict(opened.info()), as_json=as_json)
+        fields = list(names_of(opened.options.filterable))
+        facts = asdict(opened.info()) | {"filterable": fields if as_json else ", ".join(fields) or "-"}
+    print_facts(facts, as_json=as_json)
 
 
 def history(index: IndexPath, as_json: AsJson = False) -> None:

@@ -1,5 +1,7 @@
 """Vectors and documents on disk: snapshots, FAISS, exact search, updates that survive a kill."""
 
+from .columns import entries_at, kind_at, value_at
+from .filtering import Condition
 from .index import Index
 from .options import AnnOptions, BuildOptions, IndexSchema
 from .records import (
@@ -24,6 +26,7 @@ __all__ = [
     "ChangePlan",
     "ChangeReport",
     "CommitInfo",
+    "Condition",
     "DeleteReport",
     "GcReport",
     "Index",
@@ -35,4 +38,7 @@ __all__ = [
     "Stored",
     "Tuning",
     "Writer",
+    "entries_at",
+    "kind_at",
+    "value_at",
 ]

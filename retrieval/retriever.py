@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +15,7 @@ from ..encoders import STARTER, TwinEncoder
 from ..errors import IndexExistsError, IndexNotFoundError, InvalidInputError
 from ..index import AnnOptions, BuildOptions, Candidates, Index, IndexSchema, Stored
 from .checks import as_ids, check_count
+from .filters import condition_of, names_of, parse_filter, paths_of
 from .models import Model, check_space, load, model_note, model_of
 from .payload import Payload, document_of, payload_of
 from .plan import Progress, carry_out, read_whole
@@ -41,13 +43,14 @@ class Retriever(Updates):
         super().__init__(index, encoder)
 
     @classmethod
-    def build(
+    def build(  # noqa: PLR0913 - one call makes an index
         cls,
         path: str | Path,
         documents: Iterable[Document],
         model: Model = STARTER,
         options: BuildOptions | None = None,
         *,
+        filterable: Sequence[str] = (),
         overwrite: bool = False,
         resume: bool = False,
         progress: Progress | None = None,
@@ -58,6 +61,8 @@ class Retriever(Updates):
         The documents are read to the end before the folder is touched, and become visible all at once.
 
         model: ``starter``, a model folder, a hub id, or an encoder that is loaded already.
+        filterable: fields that filters will often ask for: found by an index of SQLite's own rather than by reading
+            every document. Any other field can be asked for too.
         overwrite: replace an index that is there; it answers until the new one is complete.
         resume: go on with a build that was stopped, keeping the vectors it had encoded.
         progress: told ``(done, total)`` in texts encoded.
@@ -68,11 +73,13 @@ class Retriever(Updates):
         """
         if not (overwrite or resume):
             _check_free(path)
+        chosen = options or BuildOptions()
+        chosen = replace(chosen, filterable=(*chosen.filterable, *paths_of(filterable)))
         encoder = load(model)
         schema = IndexSchema(encoder.space, encoder.dimension, model_note(encoder))
         with ExitStack() as stack, read_whole(documents, encoder.space) as records:
             index = stack.enter_context(
-                Index.create(path, schema, options or BuildOptions(), overwrite=overwrite, resume=resume, wait=wait)
+                Index.create(path, schema, chosen, overwrite=overwrite, resume=resume, wait=wait)
             )
             with index.writer(replace=True, wait=wait) as writer:
                 writer.put(records)
@@ -98,7 +105,7 @@ class Retriever(Updates):
         return retriever
 
     def search(self, query: str, k: int = 10, options: SearchOptions | None = None) -> list[Hit]:
-        """Answer one query with its ``k`` best documents, fewer where the index holds fewer; see ``search_many``."""
+        """Answer one query with its ``k`` best documents, fewer where fewer are there; see ``search_many``."""
         return list(self.search_many([Query("1", query)], k, options)[0].hits)
 
     def search_many(
@@ -138,11 +145,17 @@ class Retriever(Updates):
         Returns rows int64 and cosines float32, ``(n, k)``, padded with -1 and ``-inf``.
         """
         chosen = options or SearchOptions()
+        where = None if chosen.filter is None else condition_of(parse_filter(chosen.filter))
         check_space(self.index, self.encoder)
-        found = self.index.search(query_vectors, k, AnnOptions(chosen.ef_search, chosen.exact))
+        found = self.index.search(query_vectors, k, AnnOptions(chosen.ef_search, chosen.exact), where)
         # Again, for the other process that replaced the index while it was searched.
         check_space(self.index, self.encoder)
         return found
+
+    @property
+    def filterable(self) -> tuple[str, ...]:
+        """The fields that the index was built to filter by, as filters name them."""
+        return names_of(self.index.options.filterable)
 
     def get(self, ids: Iterable[str]) -> list[Document | None]:
         """The documents of these ids, in their order; None for an id that is not there."""
