@@ -78,7 +78,7 @@ class BuildOptions:
     ef_construction: int = 200
     ef_search: int = 128
     nprobe: int | None = None
-    tail_limit: int = 4_000
+    tail_limit: int = 2_000
     tail_share: float = 0.0
     dead_share: float = 0.25
     history: int = 100

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,20 +34,51 @@ def search(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: An
     Neither does an exact answer; what an ANN index finds depends on the index.
     """
     size = len(snapshot.segment.vectors)
-    effort = None if snapshot.segment.ann is None else effort_of(snapshot, snapshot.segment.ann, k, options)
-    if snapshot.segment.ann is None or effort is None:
-        inside = _exact_positions(snapshot, queries, k)
-    else:
-        inside = _ann_positions(snapshot, snapshot.segment.ann, queries, k, effort)
+    inside = _inside(snapshot, queries, k, options)
     outside = search_exact(queries, snapshot.tail.vectors, k, snapshot.alive[size:])
     rows = np.full((len(queries), k), -1, dtype=np.int64)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for place, query in enumerate(queries):
-        positions = np.concatenate([inside[place], outside[place] + size])
-        best, best_scores = _rank(snapshot, query, positions, k, ids_of)
+        found = inside[place].joined(_scored(snapshot, query, outside[place] + size))
+        best, best_scores = _rank(snapshot, found, k, ids_of)
         rows[place, : len(best)] = best
         scores[place, : len(best)] = best_scores
     return Candidates(rows, scores)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """Positions of vectors, ``(n,)`` int64, and their inner products with a query, ``(n,)`` float64."""
+
+    positions: NDArray[np.int64]
+    products: NDArray[np.float64]
+
+    def joined(self, other: _Scored) -> _Scored:
+        if not len(other.positions):
+            return self
+        return _Scored(
+            np.concatenate([self.positions, other.positions]), np.concatenate([self.products, other.products])
+        )
+
+    def tied_at_edge(self, k: int) -> bool:
+        """Whether the worst scores no less than the k-th."""
+        if len(self.products) <= k:
+            return False
+        return bool(np.partition(self.products, -k)[-k] - self.products.min() <= _TIE)
+
+
+def _scored(snapshot: Snapshot, query: NDArray[np.float32], positions: NDArray[np.int64]) -> _Scored:
+    return _Scored(positions, snapshot.gather(positions).astype(np.float64) @ query.astype(np.float64))
+
+
+def _inside(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: AnnOptions) -> list[_Scored]:
+    """Candidates from the segment."""
+    ann = snapshot.segment.ann
+    effort = None if ann is None else effort_of(snapshot, ann, k, options)
+    if ann is None or effort is None:
+        found = _exact_positions(snapshot, queries, k)
+        return [_scored(snapshot, query, positions) for query, positions in zip(queries, found, strict=True)]
+    return list(_by_ann(snapshot, ann, queries, k, effort))
 
 
 def _exact_positions(snapshot: Snapshot, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
@@ -59,34 +91,21 @@ def _exact_positions(snapshot: Snapshot, queries: NDArray[np.float32], k: int) -
     return search_exact(queries, vectors, k, among=np.flatnonzero(alive))
 
 
-def _ann_positions(
-    snapshot: Snapshot, ann: Ann, queries: NDArray[np.float32], k: int, effort: Effort
-) -> list[NDArray[np.int64]]:
+def _by_ann(snapshot: Snapshot, ann: Ann, queries: NDArray[np.float32], k: int, effort: Effort) -> Iterator[_Scored]:
     """What the index finds; searched exactly where it came back short, or tied at its edge."""
     wanted = k * effort.refine + SPARE
     nodes, _ = ann.search(queries, wanted, effort.visits, snapshot.selector)
-    found = [ann.twins.positions(row) for row in nodes]
-    for place, positions in enumerate(found):
-        short = nodes[place, -1] < 0 and np.count_nonzero(nodes[place] >= 0) < min(wanted, snapshot.nodes)
-        if short or _tied_at_edge(snapshot, queries[place], positions, k):
-            found[place] = _exact_positions(snapshot, queries[place : place + 1], k)[0]
-    return found
+    enough = min(wanted, snapshot.nodes)
+    for query, row in zip(queries, nodes, strict=True):
+        found = _scored(snapshot, query, ann.twins.positions(row))
+        if np.count_nonzero(row >= 0) < enough or found.tied_at_edge(k):
+            found = _scored(snapshot, query, _exact_positions(snapshot, query[None], k)[0])
+        yield found
 
 
-def _tied_at_edge(snapshot: Snapshot, query: NDArray[np.float32], positions: NDArray[np.int64], k: int) -> bool:
-    if len(positions) <= k:
-        return False
-    products = snapshot.gather(positions) @ query
-    kth = np.partition(products, -k)[-k]
-    return bool(kth - products.min() <= _TIE)
-
-
-def _rank(
-    snapshot: Snapshot, query: NDArray[np.float32], positions: NDArray[np.int64], k: int, ids_of: IdsOf
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    products = snapshot.gather(positions).astype(np.float64) @ query.astype(np.float64)
-    rows, owners = snapshot.documents_at(positions, k)
-    scores = products.astype(np.float32)[owners]
+def _rank(snapshot: Snapshot, found: _Scored, k: int, ids_of: IdsOf) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    rows, owners = snapshot.documents_at(found.positions, k)
+    scores = found.products.astype(np.float32)[owners]
     order = np.argsort(-scores, kind="stable")
     if len(order) > k:
         order = order[scores[order] >= scores[order[k - 1]]]

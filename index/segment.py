@@ -199,7 +199,8 @@ def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
         start = file.tell()
     if not sound or path.stat().st_size != start + math.prod(shape) * dtype.itemsize:
         raise IndexDamagedError(f"{path} is not {kind} {shape}: restore it or build the index again")
-    return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
+    # A plain view: slices of a memmap cost more to make than to read.
+    return np.asarray(np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape))
 
 
 def _lookup(
