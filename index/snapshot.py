@@ -17,6 +17,10 @@ from .segment import Segment, SegmentDescription
 from .store import Commit, current_commit, segment_description
 from .vectors import from_blob
 
+_FRESH_SINCE = """
+SELECT vector, coalesce(data, x'') FROM fresh WHERE vector IN (SELECT vector FROM documents WHERE row > ?)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Tail:
@@ -111,11 +115,6 @@ class Snapshot:
         sizes = np.searchsorted(self.tail.live_positions, positions, side="right") - starts
         places, fresh_owners = _spread(starts, np.minimum(sizes, limit))
         return np.concatenate([rows, self.tail.live_rows[places]]), np.concatenate([owners, fresh_owners])
-
-
-_FRESH_SINCE = """
-SELECT vector, coalesce(data, x'') FROM fresh WHERE vector IN (SELECT vector FROM documents WHERE row > ?)
-"""
 
 
 def load_snapshot(connection: apsw.Connection, layout: Layout, previous: Snapshot | None) -> Snapshot | None:
