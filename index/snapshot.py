@@ -17,6 +17,10 @@ from .segment import Segment, SegmentDescription
 from .store import Commit, current_commit, segment_description
 from .vectors import from_blob
 
+_FRESH_SINCE = """
+SELECT vector, coalesce(data, x'') FROM fresh WHERE vector IN (SELECT vector FROM documents WHERE row > ?)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Tail:
@@ -26,13 +30,14 @@ class Tail:
 
     rows, positions: ``(t,)`` int64 of all tail documents, dead ones too, ascending by row.
     live_rows, live_positions: ``(l,)`` int64 of the living, by position and then by id, descending.
-    vectors: ``(f, dim)`` float32 unit rows.
+    numbers: ``(f,)`` int64 of the fresh vectors, ascending. vectors: ``(f, dim)`` float32 unit rows.
     """
 
     rows: NDArray[np.int64]
     positions: NDArray[np.int64]
     live_rows: NDArray[np.int64]
     live_positions: NDArray[np.int64]
+    numbers: NDArray[np.int64]
     vectors: NDArray[np.float32]
 
 
@@ -56,13 +61,13 @@ class Snapshot:
     @classmethod
     def of(cls, commit: Commit, segment: Segment, tail: Tail, dead_slots: NDArray[np.bool_]) -> Snapshot:
         """Work out which vectors live from which documents do."""
-        size = len(segment.vectors)
-        counts = np.zeros(size + len(tail.vectors), dtype=np.int64)
-        counts[:size] = np.diff(segment.starts)
-        dying = segment.positions_of_slots(np.flatnonzero(dead_slots))
-        counts -= np.bincount(dying, minlength=len(counts))
-        counts += np.bincount(tail.live_positions, minlength=len(counts))
-        alive = counts > 0
+        size, starts = len(segment.vectors), segment.starts
+        alive = np.zeros(size + len(tail.vectors), dtype=np.bool_)
+        np.not_equal(starts[1:], starts[:-1], out=alive[:size])
+        # Every search after a commit waits for this: past the line above, only what changed is counted.
+        dying, times = np.unique(segment.positions_of_slots(np.flatnonzero(dead_slots)), return_counts=True)
+        alive[dying] = starts[dying + 1] - starts[dying] > times
+        alive[tail.live_positions] = True
         living = int(np.count_nonzero(alive[:size]))
         selector = None
         if segment.ann is not None and living < size:
@@ -122,11 +127,13 @@ def load_snapshot(connection: apsw.Connection, layout: Layout, previous: Snapsho
     commit = current_commit(connection)
     if commit is None or (previous is not None and previous.commit.number == commit.number):
         return previous
+    before = None
     if previous is not None and previous.commit.generation == commit.generation:
-        segment = previous.segment
+        segment, before = previous.segment, previous.tail
     else:
         segment = load_segment(connection, layout)
-    return Snapshot.of(commit, segment, _load_tail(connection, segment, commit), _dead_slots(connection, segment))
+    tail = _load_tail(connection, segment, commit, before)
+    return Snapshot.of(commit, segment, tail, _dead_slots(connection, segment))
 
 
 def load_segment(connection: apsw.Connection, layout: Layout, *, derived: bool = True) -> Segment:
@@ -156,9 +163,10 @@ def _dead_slots(connection: apsw.Connection, segment: Segment) -> NDArray[np.boo
     return dead
 
 
-def _load_tail(connection: apsw.Connection, segment: Segment, commit: Commit) -> Tail:
+def _load_tail(connection: apsw.Connection, segment: Segment, commit: Commit, before: Tail | None) -> Tail:
+    """The tail at a commit; what of its vectors was in the same segment's tail ``before`` is not read again."""
     last_row = segment.description.last_row
-    numbers, vectors = _fresh_vectors(connection, last_row, commit)
+    numbers, vectors = _fresh_vectors(connection, last_row, commit, before)
     found = connection.execute(
         "SELECT row, vector, died IS NULL FROM documents WHERE row > ? ORDER BY id DESC", (last_row,)
     ).fetchall()
@@ -172,26 +180,31 @@ def _load_tail(connection: apsw.Connection, segment: Segment, commit: Commit) ->
     by_row = np.argsort(rows)
     alive = living.astype(np.bool_)
     grouped = np.argsort(positions[alive], kind="stable")
-    return Tail(rows[by_row], positions[by_row], rows[alive][grouped], positions[alive][grouped], vectors)
+    return Tail(rows[by_row], positions[by_row], rows[alive][grouped], positions[alive][grouped], numbers, vectors)
 
 
 def _fresh_vectors(
-    connection: apsw.Connection, last_row: int, commit: Commit
+    connection: apsw.Connection, last_row: int, commit: Commit, before: Tail | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    found = connection.execute(
-        "SELECT vector, coalesce(data, x'') FROM fresh "
-        "WHERE vector IN (SELECT vector FROM documents WHERE row > ?) ORDER BY vector",
-        (last_row,),
-    ).fetchall()
-    numbers = np.array([number for number, _ in found], dtype=np.int64)
-    dimension = commit.schema.dimension
-    vectors = np.empty((len(found), dimension), dtype=VECTOR_TYPES[commit.options.vector_type])
+    """Numbers, ascending, and vectors that documents after ``last_row`` use and ``fresh`` holds."""
+    known = np.empty(0, dtype=np.int64) if before is None else before.numbers
+    if before is not None and len(before.rows):
+        last_row = int(before.rows[-1])
+    found = connection.execute(_FRESH_SINCE, (last_row,)).fetchall()
+    dimension, kind = commit.schema.dimension, VECTOR_TYPES[commit.options.vector_type]
+    read = np.empty((len(found), dimension), dtype=kind)
     for place, (number, data) in enumerate(found):
         try:
-            vectors[place] = from_blob(data, dimension)  # type: ignore[arg-type]
+            read[place] = from_blob(data, dimension)  # type: ignore[arg-type]
         except InvalidInputError as error:
             raise IndexDamagedError(f"fresh vector {number} is damaged: build the index again") from error
-    return numbers, vectors.astype(np.float32, copy=False)
+    added = np.array([number for number, _ in found], dtype=np.int64)
+    numbers = np.union1d(known, added)
+    vectors = np.empty((len(numbers), dimension), dtype=np.float32)
+    vectors[np.searchsorted(numbers, added)] = read
+    if before is not None:
+        vectors[np.searchsorted(numbers, known)] = before.vectors
+    return numbers, vectors
 
 
 def _spread(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

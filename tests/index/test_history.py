@@ -222,6 +222,30 @@ def test_a_build_of_another_dimension_is_undone_in_a_new_segment(tmp_path: Path)
         assert index.verify() == []
 
 
+def test_a_compaction_after_a_rollback_extends_an_ann_index_that_finds_what_came_back(tmp_path: Path) -> None:
+    wide = IndexSchema(space="test", dimension=32, model="none")
+    options = BuildOptions(index_key="HNSW16", target_recall=None, dead_share=0.5, tail_limit=500)
+    many = {f"d{number}": f"text {number}" for number in range(900)}
+
+    def put(index: Index, documents: dict[str, str], *, replace: bool = False, sync: bool = False) -> None:
+        with index.writer(replace=replace, sync=sync) as writer:
+            writer.put(records(documents))
+            encode_pending(writer, 32)
+            writer.commit()
+
+    with Index.create(tmp_path / "x", wide, options) as index:
+        put(index, many, replace=True)
+        put(index, dict(list(many.items())[100:]), sync=True)
+        Index.rebuild(tmp_path / "x")
+        put(index, {f"e{number}": f"other {number}" for number in range(50)})
+        index.rollback(2)
+        for _ in range(2):
+            for query in ("text 7", "text 99", "text 100", "text 899", "other 3"):
+                assert answers(index, query, 3, 32) == expected(many, query, 3, 32)
+            index.compact()
+        assert index.verify() == []
+
+
 def test_compactions_forget_what_is_older_than_the_options_say(tmp_path: Path) -> None:
     with build(tmp_path / "x", {}, BuildOptions(history=2)) as index:
         for number in range(5):
