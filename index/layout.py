@@ -75,7 +75,8 @@ class Layout:
     def check_links(self) -> None:
         """Raise IndexFolderError where the folder has a link in place of a file: it may lead anywhere."""
         shared = self.folder / "store.sqlite-shm"
-        for path in (self.lock, self.store, self.log, shared, self.journal, self.segments, self.manifest):
+        store = (self.store, self.log, shared, self.journal)
+        for path in (self.lock, *store, self.spool, self.segments, self.manifest):
             if path.is_symlink():
                 raise IndexFolderError(f"{path} is a symbolic link, which may lead anywhere: put what it means there")
 

@@ -7,7 +7,6 @@ read-only.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -209,12 +208,6 @@ def replace_segment(connection: apsw.Connection, generation: int, description: s
 def encode(record: object) -> str:
     """A record as JSON."""
     return msgspec.json.encode(record).decode()
-
-
-def document_hash(document_id: str, vector_key: bytes, payload: str) -> bytes:
-    """BLAKE2b-128 of all that makes a document version: tells unchanged from changed, sound from damaged."""
-    name = document_id.encode()
-    return hashlib.blake2b(b"%d:%b%b%b" % (len(name), name, vector_key, payload.encode()), digest_size=16).digest()
 
 
 def _commit_of(row: tuple[Any, ...]) -> Commit:

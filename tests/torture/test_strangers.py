@@ -202,6 +202,24 @@ def test_rows_of_the_store(sound: Path, visit: Visit, table: str, data: st.DataO
 
 @FUZZED
 @given(
+    place=NUMBERS,
+    rows=NUMBERS,
+    kind=st.sampled_from(["<f4", "<f2", "|O", "<f8", ">f4", "|V0", "<U9", "M8[s]"]) | st.text(max_size=5),
+    dimension=NUMBERS,
+    keys=st.binary(max_size=40) | st.just(b"k" * 64),
+)
+def test_vectors_that_a_build_has_staged(
+    sound: Path, visit: Visit, place: int, rows: int, kind: str, dimension: int, keys: bytes
+) -> None:
+    digest = hashlib.blake2b(keys, digest_size=16).digest()
+    with Stranger(sound) as stranger:
+        stranger.run("INSERT INTO spool VALUES (?, ?, ?, ?, ?, ?)", place, rows, kind, dimension, keys, digest)
+    (stranger.folder / "staged.npy").write_bytes(bytes(5_000))
+    assert visit(stranger.folder) is None
+
+
+@FUZZED
+@given(
     name=st.sampled_from(
         ["vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy", "members.npy", "nodes.npy"]
     ),
@@ -253,7 +271,16 @@ def test_a_store_that_is_more_or_less_than_data(sound: Path, visit: Visit, state
 
 LINKS = [
     *("LOCK", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "store.sqlite-journal"),
-    *("manifest.json", "manifest.json.tmp", "segments", "segments/3", "segments/9", "segments/4.tmp", "segments/mine"),
+    *(
+        "staged.npy",
+        "manifest.json",
+        "manifest.json.tmp",
+        "segments",
+        "segments/3",
+        "segments/9",
+        "segments/4.tmp",
+        "segments/mine",
+    ),
     *("segments/3/vectors.npy", "segments/3/ann.faiss", "segments/3/queries.npy"),
 ]
 

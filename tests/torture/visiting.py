@@ -42,6 +42,8 @@ def use(folder: Path) -> None:
         index.compact()
         index.rollback(1)
         index.gc(0)
+        with Index.create(folder, index.schema, overwrite=True, resume=True) as build:
+            change(build, {"new": "new", "old": "old 3"}, replace=True)
 
 
 def visit(folder: Path) -> int:
