@@ -1,15 +1,18 @@
 # make demo: the main job on this Python's own documentation.   make test: everything that is checked.
-# make check: style and types.
+# make check: style and types.   make torture: the index killed, unplugged, starved and damaged at every point.
 PYTHON ?= python3
 INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test check style types clean
+.PHONY: demo test torture check style types clean
 
 demo: .venv/installed
 	.venv/bin/twinbert demo
 
 test: check
 	.venv-dev/bin/python -m pytest
+
+torture: .venv-dev/installed
+	TWINBERT_TORTURE=long .venv-dev/bin/python -m pytest tests/torture
 
 check: .venv-dev/installed style types
 

@@ -71,13 +71,16 @@ class Ann:
         where it found fewer.
         """
         parameters = self._parameters(k, visits, selector)
-        scores, nodes = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
+        try:
+            scores, nodes = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
+        except RuntimeError as error:
+            raise IndexDamagedError("the ANN index is damaged: twinbert index rebuild makes it anew") from error
         return nodes, scores
 
     def _parameters(self, k: int, visits: int, selector: Selector | None) -> Any:  # noqa: ANN401
         chosen = {} if selector is None else {"sel": selector.faiss}
         if self.family.kind is Kind.HNSW:
-            inner = _faiss.SearchParametersHNSW(efSearch=max(visits, k), **chosen)
+            inner = _faiss.SearchParametersHNSW(efSearch=max(min(visits, len(self.twins)), k), **chosen)
         else:
             inner = _faiss.SearchParametersIVF(nprobe=min(visits, self.family.lists), **chosen)
         if isinstance(self._index, _faiss.IndexPreTransform):
@@ -89,5 +92,5 @@ def read(path: Path, *, mapped: bool) -> Any:  # noqa: ANN401
     """FAISS's own index in a file; raises IndexDamagedError when it cannot be read."""
     try:
         return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:  # sizes that it cannot have, some of them too large for the memory
         raise IndexDamagedError(f"{path} is damaged: twinbert index rebuild makes it anew") from error

@@ -10,7 +10,8 @@ import apsw
 
 from ..errors import IndexDamagedError
 from .history import REMEMBERED
-from .store import TABLES, document_hash, last_commits, pending_build
+from .seals import document_hash
+from .store import TABLES, last_commits, pending_build
 from .vectors import vector_hash
 
 _REUSED = """

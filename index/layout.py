@@ -14,12 +14,17 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import IndexFolderError
+
 _HASH_BLOCK = 1 << 20
+_GENERATION = re.compile(r"[0-9]+(\.tmp)?")
+"""Names that a writer gives below ``segments/``; whatever else lies there is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,14 @@ class Layout:
         """The folder of one generation."""
         return self.segments / str(generation)
 
+    def check_links(self) -> None:
+        """Raise IndexFolderError where the folder has a link in place of a file: it may lead anywhere."""
+        shared = self.folder / "store.sqlite-shm"
+        store = (self.store, self.log, shared, self.journal)
+        for path in (self.lock, *store, self.spool, self.segments, self.manifest):
+            if path.is_symlink():
+                raise IndexFolderError(f"{path} is a symbolic link, which may lead anywhere: put what it means there")
+
     def log_size(self) -> int:
         """Bytes of the write-ahead log, 0 without one."""
         return _size(self.log)
@@ -105,7 +118,9 @@ def publish_folder(target: Path, fill: Callable[[Path], None]) -> None:
 def publish_text(target: Path, text: str) -> None:
     """Replace a small file whole or not at all."""
     temporary = target.with_name(f"{target.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.unlink(missing_ok=True)
+    with temporary.open("x", encoding="utf-8") as file:  # never through a link that a stranger left there
+        file.write(text)
     sync(temporary)
     temporary.replace(target)
     sync(target.parent)
@@ -116,14 +131,16 @@ def keep_only_segment(layout: Layout, generation: int) -> None:
     if not layout.segments.is_dir():
         return
     for path in layout.segments.iterdir():
-        if path.name != str(generation):
+        if _GENERATION.fullmatch(path.name) and path.name != str(generation):
             remove_folder(path)
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder that may not be there."""
-    if path.exists():
+    """Remove a folder that may not be there, or what has taken its place; of a link only the link."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def checksum(path: Path) -> str:

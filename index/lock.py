@@ -62,7 +62,7 @@ class WriterLock:
 
     def __enter__(self) -> WriterLock:
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise IndexFolderError(
                 f"{self._path.parent} cannot be written ({error.strerror}): check its permissions"

@@ -12,6 +12,8 @@ VECTOR_TYPES = {"fp32": "<f4", "fp16": "<f2"}
 """How exact vectors may be stored, and NumPy's name of it."""
 
 
+_MOST = 2**31 - 1
+"""What FAISS's numbers hold."""
 _LEAST = {
     "memory": 1,
     "target_k": 1,
@@ -87,7 +89,7 @@ class BuildOptions:
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), least)
+                _at_least(name, getattr(self, name), least, most=2**63 - 1 if name == "memory" else _MOST)
         for name in ("tail_share", "dead_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InvalidInputError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
@@ -125,6 +127,8 @@ class AnnOptions:
                 _at_least(name, getattr(self, name), 1)
 
 
-def _at_least(name: str, value: object, least: int) -> None:
+def _at_least(name: str, value: object, least: int, most: int = _MOST) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InvalidInputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    if value > most:
+        raise InvalidInputError(f"{name} must be a whole number of at most {most}, not {value!r}")

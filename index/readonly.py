@@ -27,6 +27,7 @@ class ReadConnection:
     """
 
     def __init__(self, layout: Layout) -> None:
+        layout.check_links()
         if not layout.store.is_file():
             raise IndexNotFoundError(f"{layout.folder} is not an index: build one there first")
         self._layout = layout

@@ -1,4 +1,4 @@
-"""A hash at the end of the few rows that say what an index is: SQLite would hand out a flipped bit in them unseen."""
+"""Hashes of rows: SQLite would hand out a flipped bit in them unseen."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def unsealed(kind: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
     if _hash(values) != digest:
         raise IndexDamagedError(f"the store's {kind} does not match its hash: restore the index or build it again")
     return tuple(values)
+
+
+def document_hash(document_id: str, vector_key: bytes, payload: str) -> bytes:
+    """BLAKE2b-128 of all that makes a document version: tells unchanged from changed, sound from damaged."""
+    name = document_id.encode()
+    return hashlib.blake2b(b"%d:%b%b%b" % (len(name), name, vector_key, payload.encode()), digest_size=16).digest()
 
 
 def _hash(values: tuple[Any, ...] | list[Any]) -> bytes:

@@ -33,6 +33,7 @@ from .twins import Twins
 
 VECTORS, NUMBERS, ROWS, STARTS, BY_ROW = "vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy"
 ANN, MEMBERS, NODES, QUERIES = "ann.faiss", "members.npy", "nodes.npy", "queries.npy"
+STORED = frozenset({VECTORS, NUMBERS, ROWS, STARTS, BY_ROW})
 DERIVED = frozenset({ANN, MEMBERS, NODES, QUERIES})
 """Files that ``Index.rebuild`` makes anew from the others."""
 
@@ -74,6 +75,13 @@ class SegmentDescription:
     tuning: Tuning | None
     files: dict[str, FileSeal]
 
+    def check_names(self, folder: Path) -> None:
+        """Raise IndexDamagedError unless the files are those that a segment has, in a folder of its own."""
+        names, graph = self.files.keys(), {ANN, MEMBERS, NODES}
+        whole = STORED <= names <= STORED | DERIVED and (not names & graph or graph <= names)
+        if not whole or folder.is_symlink():
+            raise IndexDamagedError(f"{folder} is not described as a segment is: restore it or build the index again")
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -93,6 +101,7 @@ class Segment:
 
         derived: False leaves out what can be made anew, so that damage there is no hindrance.
         """
+        description.check_names(folder)
         for name, seal in description.files.items():
             if derived or name not in DERIVED:
                 check_size(folder / name, seal)
@@ -183,7 +192,7 @@ def is_sound(path: Path, seal: FileSeal) -> bool:
 
 def check_size(path: Path, seal: FileSeal) -> None:
     """Raise IndexDamagedError unless the file is there in full length."""
-    if not path.is_file():
+    if not path.is_file() or path.is_symlink():
         raise IndexDamagedError(f"{path} is missing: restore it or build the index again")
     if (size := path.stat().st_size) != seal.bytes:
         raise IndexDamagedError(f"{path} has {size} bytes instead of {seal.bytes}: restore it or build the index again")

@@ -132,6 +132,9 @@ def load_snapshot(connection: apsw.Connection, layout: Layout, previous: Snapsho
         segment, before = previous.segment, previous.tail
     else:
         segment = load_segment(connection, layout)
+    told = segment.description.space, segment.description.dimension
+    if told != (commit.schema.space, commit.schema.dimension):
+        raise IndexDamagedError(f"{layout.store} has a segment of other vectors than the commit's: restore the index")
     tail = _load_tail(connection, segment, commit, before)
     return Snapshot.of(commit, segment, tail, _dead_slots(connection, segment))
 
@@ -146,7 +149,7 @@ def describe_segment(connection: apsw.Connection, layout: Layout) -> SegmentDesc
     """What the store says of the current segment; raises IndexDamagedError where it says nothing."""
     try:
         return msgspec.json.decode(segment_description(connection), type=SegmentDescription)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise IndexDamagedError(f"{layout.store} does not describe its segment: restore the index") from error
 
 

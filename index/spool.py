@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError
 from .layout import Layout
+from .options import VECTOR_TYPES
 from .records import KEY_BYTES
 
 _HEADER_BYTES = 128
@@ -40,6 +41,13 @@ class Block:
     dimension: int
     keys: bytes
     hash: bytes
+
+    def fits(self, size: int) -> bool:
+        """Whether a file of so many bytes can hold it; what a stranger wrote need not make sense."""
+        known = self.kind in VECTOR_TYPES.values() and len(self.keys) == self.rows * KEY_BYTES
+        if not known or min(self.place, self.rows - 1, self.dimension - 1) < 0:
+            return False
+        return _HEADER_BYTES + (self.place + self.rows) * self.dimension * np.dtype(self.kind).itemsize <= size
 
 
 class Spool:
@@ -137,13 +145,9 @@ def _keys(block: Block) -> Iterator[bytes]:
 
 
 def _faulty(path: Path, blocks: list[Block]) -> Iterator[Block]:
+    size = path.stat().st_size if path.is_file() else 0
     for block in blocks:
-        try:
-            vectors = _mapped(path, [block])[block.place :]
-        except IndexDamagedError:
-            yield block
-            continue
-        if _hash(block.keys, vectors) != block.hash:
+        if not block.fits(size) or _hash(block.keys, _mapped(path, [block])[block.place :]) != block.hash:
             yield block
 
 

@@ -9,8 +9,8 @@ import apsw
 
 from ..errors import DuplicateIdError, InvalidInputError
 from .records import Record, check_id
+from .seals import document_hash
 from .spool import Spool
-from .store import document_hash
 
 _STAGE = "INSERT INTO temp.staged (id, key, hash, payload) VALUES (?, ?, ?, ?)"
 _TABLES = """

@@ -7,7 +7,6 @@ read-only.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from .seals import sealed, unsealed
 FORMAT = 2
 """Version of the folder's format, kept in SQLite's user_version."""
 _APPLICATION = int.from_bytes(b"twin", "big")
+_MOST = 2**53
+"""Commits, generations and documents that an index can have: far below where SQLite's or Python's numbers end."""
 BUSY_MS = 5_000
 CACHE_KIB = 65_536
 """Pages of the store that a writer may keep in memory: ids and keys of a large command come in no order."""
@@ -47,6 +48,9 @@ CREATE INDEX dead ON documents (died) WHERE died IS NOT NULL;
 """
 
 
+_FOREIGN = """
+SELECT name FROM sqlite_schema WHERE type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'
+"""
 _COMMITS = """
 SELECT number, CAST(made AS BLOB), generation, documents, CAST(schema AS BLOB), CAST(options AS BLOB),
     CAST(command AS BLOB), hash
@@ -105,6 +109,7 @@ def faults_named(layout: Layout) -> Iterator[None]:
 
 def open_writer(layout: Layout) -> apsw.Connection:
     """The connection that writes, creating the store where it is missing. Only for the holder of LOCK."""
+    layout.check_links()
     with faults_named(layout):
         connection = apsw.Connection(str(layout.store))
         try:
@@ -135,7 +140,10 @@ def unsynced(connection: apsw.Connection) -> Iterator[None]:
 
 
 def check_format(connection: apsw.Connection, layout: Layout) -> None:
-    """Raise IndexNotFoundError for another program's database, IndexFolderError for a newer format."""
+    """Raise IndexNotFoundError for another program's database, IndexFolderError for a newer format.
+
+    IndexDamagedError for a store with triggers, views or virtual tables, which are no data.
+    """
     application, version = connection.pragma("application_id"), connection.pragma("user_version")
     if application != _APPLICATION:
         raise IndexNotFoundError(f"{layout.folder} is not an index: build one in another folder")
@@ -143,6 +151,8 @@ def check_format(connection: apsw.Connection, layout: Layout) -> None:
         raise IndexFolderError(
             f"{layout.folder} has format {version}, this twinbert reads up to {FORMAT}: install a newer one"
         )
+    for (name,) in connection.execute(_FOREIGN):
+        raise IndexDamagedError(f"{layout.store} holds {name!r}, which would run when it is read: do not use it")
 
 
 def current_commit(connection: apsw.Connection) -> Commit | None:
@@ -200,14 +210,10 @@ def encode(record: object) -> str:
     return msgspec.json.encode(record).decode()
 
 
-def document_hash(document_id: str, vector_key: bytes, payload: str) -> bytes:
-    """BLAKE2b-128 of all that makes a document version: tells unchanged from changed, sound from damaged."""
-    name = document_id.encode()
-    return hashlib.blake2b(b"%d:%b%b%b" % (len(name), name, vector_key, payload.encode()), digest_size=16).digest()
-
-
 def _commit_of(row: tuple[Any, ...]) -> Commit:
     number, made, generation, documents, schema, options, command = row
+    if not all(0 <= count <= _MOST for count in (number, generation, documents)):
+        raise IndexDamagedError(f"the store holds a commit {number}, which nobody made: restore the index")
     described = _decode(schema, IndexSchema), _decode(options, BuildOptions), _decode(command, Command)
     return Commit(number, made.decode(), generation, documents, *described)
 
@@ -215,7 +221,7 @@ def _commit_of(row: tuple[Any, ...]) -> Commit:
 def _decode(text: bytes, kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise IndexDamagedError(f"the store holds a {kind.__name__} that cannot be read: restore the index") from error
 
 

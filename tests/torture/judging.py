@@ -54,7 +54,7 @@ def check(index: Index, state: dict[str, str]) -> None:
 
 def _goes_on(folder: Path, state: State) -> None:
     if state is None:
-        with Index.create(folder, SCHEMA, OPTIONS, overwrite=True) as index:
+        with Index.create(folder, SCHEMA, OPTIONS, overwrite=True, resume=True) as index:
             change(index, AFTER, replace=True)
     with Index.open(folder) as index:
         change(index, AFTER, compact=True)

@@ -136,6 +136,10 @@ class Disk:
         assert parent is other, "the replay does not know renames from folder to folder: teach it"
         parent.changes.append(((name, None), (new, parent.names()[name])))
 
+    def _link(self, call: Call) -> None:
+        parent, name = self._parent(call.paths[1])
+        parent.changes.append(((name, self._file(call.paths[0])),))
+
     def _unlink(self, call: Call) -> None:
         parent, name = self._parent(call.paths[-1])
         if not name.endswith("-shm"):

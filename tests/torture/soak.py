@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import bugs
-from workload import Step, acknowledge, build, compact, delete, numbered, upsert
+from workload import Step, acknowledge, build, compact, delete, gc, numbered, sync, upsert
 
 
 def step(number: int) -> Step:
@@ -19,15 +19,36 @@ def step(number: int) -> Step:
     chance = random.Random(number)
     if number == 1:
         return build(numbered("first", 20))
-    kind = chance.choices(["upsert", "delete", "compact", "replace"], [70, 15, 10, 5])[0]
-    if kind == "replace":
-        return build(numbered(f"whole {number}", chance.randint(1, 20)), overwrite=True)
-    if kind == "compact":
-        return compact()
-    names = [f"d{chance.randrange(30):02}" for _ in range(chance.randint(1, 5))]
-    if kind == "delete":
-        return delete(set(names))
-    return upsert({name: f"{chance.choice(['same', number])} {name[1]}" for name in names})
+    (make,) = chance.choices([_upsert, _delete, _sync, _gc, _compact, _replace], [65, 15, 5, 3, 8, 4])
+    return make(number, chance)
+
+
+def _upsert(number: int, chance: random.Random) -> Step:
+    return upsert({name: f"{chance.choice(['same', number])} {name[1]}" for name in _names(chance)})
+
+
+def _delete(_: int, chance: random.Random) -> Step:
+    return delete(_names(chance))
+
+
+def _sync(number: int, chance: random.Random) -> Step:
+    return sync(numbered(f"synced {number}", chance.randint(1, 20)))
+
+
+def _gc(_: int, chance: random.Random) -> Step:
+    return gc(chance.randint(0, 5))
+
+
+def _compact(_: int, __: random.Random) -> Step:
+    return compact()
+
+
+def _replace(number: int, chance: random.Random) -> Step:
+    return build(numbered(f"whole {number}", chance.randint(1, 20)), overwrite=True)
+
+
+def _names(chance: random.Random) -> list[str]:
+    return sorted({f"d{chance.randrange(30):02}" for _ in range(chance.randint(1, 5))})
 
 
 def main(folder: Path, first: int, bug: str) -> None:

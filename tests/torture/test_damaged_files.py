@@ -28,7 +28,7 @@ SEGMENT = [
 def folder(place: Path) -> Path:
     """An index with everything an index can have: dead and fresh documents, several commits, a build begun."""
     folder = place / "x"
-    for step in STEPS[:6]:
+    for step in STEPS[:8]:
         step.act(folder)
     with Index.open(folder) as index:
         change(index, {"d05": "again", "zz": "fresh"})

@@ -73,6 +73,36 @@ def compact() -> Step:
     return Step("compact", act, lambda states: states[-1])
 
 
+def sync(texts: Mapping[str, str]) -> Step:
+    """These documents and no others."""
+
+    def act(folder: Path) -> None:
+        with Index.open(folder) as index:
+            change(index, texts, sync=True)
+
+    return Step("sync", act, lambda _: dict(texts))
+
+
+def rollback(commits: int, *, to: int) -> Step:
+    """So many changes undone, which brings back the state after step ``to``."""
+
+    def act(folder: Path) -> None:
+        with Index.open(folder) as index:
+            index.rollback(commits)
+
+    return Step("rollback", act, lambda states: states[to])
+
+
+def gc(keep: int) -> Step:
+    """All but the last changes forgotten."""
+
+    def act(folder: Path) -> None:
+        with Index.open(folder) as index:
+            index.gc(keep)
+
+    return Step("gc", act, lambda states: states[-1])
+
+
 def numbered(word: str, count: int) -> dict[str, str]:
     """So many documents."""
     return {f"d{number:02}": f"{word} {number}" for number in range(count)}
@@ -85,8 +115,12 @@ STEPS = (
     compact(),
     upsert(numbered("newer", 9), compact=True),
     delete(["d31"]),
+    rollback(2, to=4),
+    sync(numbered("synced", 12) | {"d31": "new"}),
+    gc(1),
     build(numbered("replaced", 12), overwrite=True),
     upsert({"d03": "last", "e": "really last"}),
+    rollback(2, to=9),
 )
 
 
