@@ -1,6 +1,8 @@
 """Vectors and documents on disk: snapshots, FAISS, exact search, updates that survive a kill."""
 
+from .choice import Choice
 from .index import Index
+from .listing import Listing
 from .options import AnnOptions, BuildOptions, IndexSchema
 from .records import (
     Candidates,
@@ -23,12 +25,14 @@ __all__ = [
     "Candidates",
     "ChangePlan",
     "ChangeReport",
+    "Choice",
     "CommitInfo",
     "DeleteReport",
     "GcReport",
     "Index",
     "IndexInfo",
     "IndexSchema",
+    "Listing",
     "OperatingPoint",
     "Problem",
     "Record",

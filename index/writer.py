@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, InvalidInputError
-from .changes import Changes, apply_staged, count_staged
+from .changes import Changes, apply_staged, count_staged, count_vectors
+from .choice import Choice, choose
 from .layout import Layout
 from .options import VECTOR_TYPES
 from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
@@ -140,6 +141,16 @@ class Writer:
             done = count_staged(self._connection, self._session.documents, self._replace or self._sync)
             to_encode = self._staging.pending_count()
         return ChangePlan(done.added, done.changed, done.unchanged, done.removed, done.missing, to_encode)
+
+    def choice(self) -> Choice:
+        """What a segment of all that would be live is built as, why, and how large it is about; before it is encoded.
+
+        Raises InvalidInputError where nothing fits the memory budget.
+        """
+        self._check_open()
+        with faults_named(self._layout):
+            count = count_vectors(self._connection, self._replace or self._sync)
+        return choose(count, self._target.schema.dimension, self._target.options)
 
     def commit(self, *, compact: bool = False) -> ChangeReport:
         """Make the whole command visible, durably, in one transaction; a writer commits once.

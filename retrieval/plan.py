@@ -55,7 +55,13 @@ def read_whole(documents: Iterable[Document], space: str) -> Iterator[Iterator[R
 
 
 def carry_out(writer: Writer, encoder: TwinEncoder, progress: Progress | None) -> ChangeReport:
-    """Encode the texts of what is staged whose vector is not in the store yet, and commit.
+    """Encode the texts of what is staged whose vector is not in the store yet, and commit."""
+    encode_pending(writer, encoder, progress)
+    return writer.commit()
+
+
+def encode_pending(writer: Writer, encoder: TwinEncoder, progress: Progress | None) -> None:
+    """Encode the texts of what is staged whose vector is not in the store yet.
 
     Each batch of vectors is stored once encoded: stopped in the middle, nothing is visible and a resumed build
     goes on there.
@@ -69,7 +75,6 @@ def carry_out(writer: Writer, encoder: TwinEncoder, progress: Progress | None) -
         done += len(batch)
         if progress:
             progress(done, total)
-    return writer.commit()
 
 
 def _records_in(file: BinaryIO) -> Iterator[Record]:
