@@ -44,6 +44,6 @@ def check_space(index: Index, encoder: TwinEncoder) -> None:
     if encoder.space != index.schema.space:
         raise SpaceMismatchError(
             f"the model {encoder.source} answers in the vector space {encoder.space}, {index.path} holds the space "
-            f"{index.schema.space} of {model_of(index)}: name the model the index was built with, "
-            "or encode anew with `twinbert index build --overwrite`"
+            f"{index.schema.space} of {model_of(index)}: open it with that model, "
+            "or encode it anew with `twinbert index reencode`"
         )

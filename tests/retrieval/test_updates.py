@@ -266,8 +266,8 @@ def test_a_model_of_another_space_is_refused(
         Retriever.open(tmp_path / "i", folder)
     assert str(caught.value) == (
         f"the model {folder} answers in the vector space {'0' * 32}, {tmp_path / 'i'} holds the space "
-        f"{starter.space} of starter: name the model the index was built with, "
-        "or encode anew with `twinbert index build --overwrite`"
+        f"{starter.space} of starter: open it with that model, "
+        "or encode it anew with `twinbert index reencode`"
     )
 
 
