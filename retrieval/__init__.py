@@ -5,6 +5,7 @@ from .formats import Format
 from .negatives import MinedPair, MiningOptions, mine_pairs
 from .payload import document_of
 from .plan import Planned, Progress
+from .rebuilding import RebuildReport, rebuild
 from .records import Document, Hit, Query, Ranking, SearchOptions
 from .retriever import Retriever
 
@@ -19,6 +20,7 @@ __all__ = [
     "Progress",
     "Query",
     "Ranking",
+    "RebuildReport",
     "Retriever",
     "SearchOptions",
     "document_of",
@@ -26,4 +28,5 @@ __all__ = [
     "read_documents",
     "read_ids",
     "read_queries",
+    "rebuild",
 ]

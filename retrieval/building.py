@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,7 @@ from ..encoders import TwinEncoder
 from ..errors import IndexExistsError, IndexNotFoundError
 from ..index import BuildOptions, ChangeReport, Choice, Index, IndexSchema, Listing, Record, Writer
 from .models import model_note
-from .payload import document_of, record_of
-from .plan import Progress, encode_pending, read_whole
+from .plan import Progress, encode_pending, read_whole, stored_records
 from .records import Document
 from .tuning_queries import QuerySample, tune_with
 
@@ -80,7 +79,7 @@ def reencode(
         index = Index.create(path, filling.schema, chosen, overwrite=True, resume=resume, wait=wait)
         stack.enter_context(index)
         with index.writer(replace=True, wait=wait) as writer, Listing(path) as present:
-            report = filling.fill(writer, _records_of(present, filling.encoder.space))
+            report = filling.fill(writer, stored_records(present, filling.encoder.space))
         stack.pop_all()
     return index, report
 
@@ -92,8 +91,3 @@ def check_free(path: str | Path) -> None:
     except IndexNotFoundError:
         return
     raise IndexExistsError(f"{path} holds an index already: say overwrite to replace it")
-
-
-def _records_of(present: Listing, space: str) -> Iterator[Record]:
-    for page in present.pages():
-        yield from (record_of(document_of(stored), space) for stored in page)

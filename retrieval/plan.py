@@ -11,9 +11,9 @@ import msgspec
 
 from ..encoders import TwinEncoder
 from ..errors import DuplicateIdError, InvalidInputError
-from ..index import ChangePlan, ChangeReport, Record, Writer
+from ..index import ChangePlan, ChangeReport, Listing, Record, Writer
 from .checks import described
-from .payload import encoded_text, record_of
+from .payload import document_of, encoded_text, record_of
 from .records import Document
 
 Progress = Callable[[int, int], None]
@@ -31,6 +31,12 @@ def records_of(documents: Iterable[Document], space: str) -> Iterator[Record]:
         if not isinstance(document, Document):
             raise InvalidInputError(f"documents must be Document records, not {described(document)}")
         yield record_of(document, space)
+
+
+def stored_records(present: Listing, space: str) -> Iterator[Record]:
+    """Records for another vector space of the documents that an index stores."""
+    for page in present.pages():
+        yield from (record_of(document_of(stored), space) for stored in page)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from index_world import SCHEMA, build, change, key, vector
+from test_damage import edit
 from twinbert.errors import IndexDamagedError, IndexFolderError, IndexNotFoundError, IndexUnfinishedError
 from twinbert.index import BuildOptions, Index, Listing, Record
 
@@ -65,6 +66,20 @@ def test_without_vectors_a_damaged_segment_is_no_hindrance(tmp_path: Path) -> No
         assert {stored.id: stored.payload for page in listing.pages() for stored in page} == TEXTS
     with pytest.raises(IndexDamagedError, match=r"vectors\.npy has 100 bytes instead"):
         Listing(tmp_path / "x", vectors=True)
+
+
+def test_what_is_listed_is_as_it_was_put(tmp_path: Path) -> None:
+    build(tmp_path / "x", TEXTS).close()
+    path = tmp_path / "x" / "segments" / "1" / "vectors.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(IndexDamagedError, match=r"vectors\.npy does not match its checksum"):
+        Listing(tmp_path / "x", vectors=True)
+    edit(tmp_path / "x", "UPDATE documents SET payload = 'text 8' WHERE id = 'd07'")
+    with (
+        Listing(tmp_path / "x") as listing,
+        pytest.raises(IndexDamagedError, match="row 8, document 'd07', does not match its hash: put it again"),
+    ):
+        list(listing.pages())
 
 
 def test_no_index_no_listing(tmp_path: Path) -> None:
