@@ -6,25 +6,114 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from ..encoders import TwinEncoder
+from ..encoders import STARTER, TwinEncoder
 from ..errors import IndexExistsError, IndexNotFoundError
 from ..index import BuildOptions, ChangeReport, Choice, Index, IndexSchema, Listing, Record, Writer
-from .models import model_note
+from .models import Model, load, model_note
 from .plan import Progress, encode_pending, read_whole, stored_records
 from .records import Document
 from .tuning_queries import QuerySample, tune_with
+from .updates import Updates
 
 Announce = Callable[[Choice], None]
 """Told what the index will be, before anything is encoded."""
+_Own = TypeVar("_Own", bound="Builds")
+
+
+class Builds(Updates):
+    """What makes an index whole and gives a retriever of it.
+
+    ``tune_queries`` is what users will ask, to tune the search effort of an approximate index with; None for titles and
+    short spans of the documents. ``announce`` is told what the index will be, why, and how large, before anything is
+    encoded; ``progress`` is told ``(done, total)`` in texts encoded. ``resume`` goes on with a command that was
+    stopped, keeping the vectors it had encoded.
+    """
+
+    @classmethod
+    def build(  # noqa: PLR0913 - the front door: four things and how, by keyword
+        cls: type[_Own],
+        path: str | Path,
+        documents: Iterable[Document],
+        model: Model = STARTER,
+        options: BuildOptions | None = None,
+        *,
+        tune_queries: Sequence[str] | None = None,
+        overwrite: bool = False,
+        resume: bool = False,
+        announce: Announce | None = None,
+        progress: Progress | None = None,
+        wait: float | None = None,
+    ) -> _Own:
+        """Encode documents into a new index.
+
+        The documents are read to the end before the folder is touched, and become visible all at once.
+
+        model: ``starter``, a model folder, a hub id, or an encoder that is loaded already.
+        overwrite: replace an index that is there; it answers until the new one is complete.
+        wait: seconds to wait for somebody else who writes to it.
+
+        Raises InvalidInputError for documents that cannot be taken, ModelError, IndexExistsError,
+        IndexUnfinishedError, IndexLockedError or IndexFolderError; the index is then as it was.
+        """
+        if not (overwrite or resume):
+            _check_free(path)
+        filling = Filling(load(model), tune_queries, announce, progress)
+        with ExitStack() as stack, read_whole(documents, filling.encoder.space) as records:
+            index = stack.enter_context(
+                Index.create(
+                    path, filling.schema, options or BuildOptions(), overwrite=overwrite, resume=resume, wait=wait
+                )
+            )
+            with index.writer(replace=True, wait=wait) as writer:
+                report = filling.fill(writer, records)
+            retriever = cls(index, filling.encoder)
+            stack.pop_all()
+        retriever.last_report = report
+        return retriever
+
+    @classmethod
+    def reencode(
+        cls: type[_Own],
+        path: str | Path,
+        model: Model,
+        options: BuildOptions | None = None,
+        *,
+        tune_queries: Sequence[str] | None = None,
+        resume: bool = False,
+        announce: Announce | None = None,
+        progress: Progress | None = None,
+        wait: float | None = None,
+    ) -> _Own:
+        """Encode the documents of an index with another model; it answers with the old one until all is done.
+
+        The texts come from the index itself. The switch is one commit, which a rollback undoes; whoever has the index
+        open with the old model gets SpaceMismatchError from then on. Nobody else writes meanwhile.
+
+        options: None for those that the index has.
+        wait: seconds to wait for somebody else who writes to it.
+
+        Raises IndexNotFoundError, ModelError, IndexLockedError, IndexDamagedError for documents that were not put by
+        a retriever; the index is then as it was.
+        """
+        filling = Filling(load(model), tune_queries, announce, progress)
+        with Listing(path) as present:
+            chosen = options or present.options
+        with ExitStack() as stack:
+            index = Index.create(path, filling.schema, chosen, overwrite=True, resume=resume, wait=wait)
+            stack.enter_context(index)
+            with index.writer(replace=True, wait=wait) as writer, Listing(path) as present:
+                report = filling.fill(writer, stored_records(present, filling.encoder.space))
+            retriever = cls(index, filling.encoder)
+            stack.pop_all()
+        retriever.last_report = report
+        return retriever
 
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """How a build turns documents into an index, and whom it tells.
-
-    queries: texts to tune the search effort with; None for titles and spans of the documents.
-    """
+    """How a build turns documents into an index, and whom it tells; as ``Builds`` says."""
 
     encoder: TwinEncoder
     queries: Sequence[str] | None = None
@@ -48,43 +137,7 @@ class Filling:
         return writer.commit()
 
 
-def build(
-    path: str | Path,
-    documents: Iterable[Document],
-    options: BuildOptions,
-    filling: Filling,
-    *,
-    overwrite: bool,
-    resume: bool,
-) -> tuple[Index, ChangeReport]:
-    """Build an index of documents that are read to the end before the folder is touched."""
-    with ExitStack() as stack, read_whole(documents, filling.encoder.space) as records:
-        index = stack.enter_context(Index.create(path, filling.schema, options, overwrite=overwrite, resume=resume))
-        with index.writer(replace=True) as writer:
-            report = filling.fill(writer, records)
-        stack.pop_all()
-    return index, report
-
-
-def reencode(
-    path: str | Path, options: BuildOptions | None, filling: Filling, *, resume: bool, wait: float | None
-) -> tuple[Index, ChangeReport]:
-    """Build an index anew, beside itself, from the documents that it stores; nobody else writes meanwhile.
-
-    options: None for those that it has.
-    """
-    with Listing(path) as present:
-        chosen = options or present.options
-    with ExitStack() as stack:
-        index = Index.create(path, filling.schema, chosen, overwrite=True, resume=resume, wait=wait)
-        stack.enter_context(index)
-        with index.writer(replace=True, wait=wait) as writer, Listing(path) as present:
-            report = filling.fill(writer, stored_records(present, filling.encoder.space))
-        stack.pop_all()
-    return index, report
-
-
-def check_free(path: str | Path) -> None:
+def _check_free(path: str | Path) -> None:
     """Refuse a path that holds an index before the corpus is read, which may take long."""
     try:
         Index.open(path).close()
