@@ -38,6 +38,14 @@ def search(
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Rerank by the residual crossing, or keep the cosine's order.")] = True,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every vector.")] = False,
+    ef_search: Annotated[
+        Optional[int],  # noqa: UP045 - read at run time
+        typer.Option(min=1, help="Candidates that an HNSW index examines; by default as it was tuned."),
+    ] = None,
+    nprobe: Annotated[
+        Optional[int],  # noqa: UP045 - read at run time
+        typer.Option(min=1, help="Lists that an IVF index searches; by default as it was tuned."),
+    ] = None,
     model: ModelName = None,
     output: Annotated[
         Format, typer.Option("--format", help="table for people, jsonl or trec for programs.")
@@ -56,7 +64,7 @@ def search(
     if not asked:
         raise UsageError("no query: write one, or name a file of them with --queries")
     with Retriever.open(index, model) as retriever:
-        options = SearchOptions(depth=depth, rerank=rerank, exact=exact)
+        options = SearchOptions(depth=depth, rerank=rerank, exact=exact, ef_search=ef_search, nprobe=nprobe)
         rankings = retriever.search_many(asked, k, options, payloads=output is not Format.TREC)
     _print(asked, rankings, output)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..encoders import TwinEncoder
 from ..errors import IndexDamagedError, ModelError
 from ..index import Index, Listing
 from .building import Filling
@@ -27,14 +28,21 @@ class RebuildReport:
 
 
 def rebuild(
-    path: str | Path, model: Model | None = None, progress: Progress | None = None, *, wait: float | None = None
+    path: str | Path,
+    model: Model | None = None,
+    progress: Progress | None = None,
+    *,
+    threads: int = 1,
+    wait: float | None = None,
 ) -> RebuildReport:
     """Write a new generation, with everything that is derived made from nothing.
 
     Where the vectors themselves are damaged, all texts of the index are encoded again: a checksum covers the whole
     file, so nobody knows which of them are sound.
 
-    model: of the index's vector space; None for the one that the index names. progress: as in ``Retriever.build``.
+    model: of the index's vector space; None for the one that the index names.
+    progress, wait: as in ``Retriever.build``.
+    threads: batches of texts that the model encodes at once; of no account where ``model`` is loaded already.
 
     Raises IndexDamagedError where the store is damaged, or vectors that did not come from texts; ModelError or
     SpaceMismatchError where the model that is needed cannot be had; IndexLockedError. The index is then as it was.
@@ -42,24 +50,31 @@ def rebuild(
     try:
         generation = Index.rebuild(path, wait=wait)
     except IndexDamagedError as damage:
-        return _encoded_again(path, model, progress, damage, wait)
+        encoder = _model_for(path, model, threads, damage)
+        return _encoded_again(path, encoder, progress, damage, wait)
     with Listing(path) as present:
         return RebuildReport(generation, len(present), 0, None)
 
 
-def _encoded_again(
-    path: str | Path, model: Model | None, progress: Progress | None, damage: IndexDamagedError, wait: float | None
-) -> RebuildReport:
+def _model_for(path: str | Path, model: Model | None, threads: int, damage: IndexDamagedError) -> TwinEncoder:
     with Listing(path) as present:
-        schema, options = present.schema, present.options
+        schema = present.schema
     source = model or named_in(schema)
     if source is None:
         raise IndexDamagedError(f"{damage}; twinbert did not encode its vectors: build it again with them") from damage
     try:
-        encoder = load(source)
+        encoder = load(source, threads)
     except ModelError as error:
         raise ModelError(f"{damage}, which takes the model to mend: {error}") from error
     require_space(path, schema, encoder)
+    return encoder
+
+
+def _encoded_again(
+    path: str | Path, encoder: TwinEncoder, progress: Progress | None, damage: IndexDamagedError, wait: float | None
+) -> RebuildReport:
+    with Listing(path) as present:
+        schema, options = present.schema, present.options
     counted = _Counted(progress)
     with (
         Index.create(path, schema, options, overwrite=True, resume=True, wait=wait) as index,

@@ -98,17 +98,19 @@ class SearchOptions:
         at the search.
     rerank: False keeps the cosine's own order.
     exact: compare with every vector rather than ask the approximate index.
-    ef_search: width of the HNSW search (never below the candidates asked for); None for the index's own.
+    ef_search: width of the HNSW search (never below the candidates asked for); nprobe: inverted lists searched; None
+        for the index's own. Each is refused by an index of the other family.
 
-    Raises InvalidInputError when depth or ef_search is not a whole number of at least 1.
+    Raises InvalidInputError when depth, ef_search or nprobe is not a whole number of at least 1.
     """
 
     depth: int | None = None
     rerank: bool = True
     exact: bool = False
     ef_search: int | None = None
+    nprobe: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("depth", "ef_search"):
+        for name in ("depth", "ef_search", "nprobe"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)

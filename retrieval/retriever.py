@@ -96,7 +96,7 @@ class Retriever(Builds):
         """
         chosen = options or SearchOptions()
         check_space(self.index, self.encoder)
-        found = self.index.search(query_vectors, k, AnnOptions(chosen.ef_search, chosen.exact))
+        found = self.index.search(query_vectors, k, AnnOptions(chosen.ef_search, chosen.exact, chosen.nprobe))
         # Again, for the other process that replaced the index while it was searched.
         check_space(self.index, self.encoder)
         return found
