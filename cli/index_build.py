@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -45,6 +45,13 @@ def build(
     target_k: TargetK = None,
     vector_type: VectorType = None,
     tune_queries: TuneQueries = None,
+    filterable: Annotated[
+        Optional[list[str]],  # noqa: UP045 - read at run time
+        typer.Option(
+            metavar="FIELD",
+            help="Make filters on this field fast, as: --filterable lang --filterable author.name; others work too.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a build that was stopped.")] = False,
     history: Annotated[
@@ -73,6 +80,7 @@ def build(
             documents,
             encoder,
             options,
+            filterable=filterable or (),
             tune_queries=queries,
             overwrite=overwrite,
             resume=resume,

@@ -50,15 +50,16 @@ def get(
 def info(index: IndexPath, as_json: AsJson = False) -> None:
     """Show what an index holds."""
     from ..index import Index
+    from ..retrieval.filters import names_of
 
     with Index.open(index) as opened:
-        found = opened.info()
-    facts = asdict(found)
+        found, fields = opened.info(), list(names_of(opened.options.filterable))
+    facts = asdict(found) | {"filterable": fields}
     if as_json:
         print_json(facts)
         return
     del facts["tuning"]
-    print_facts(facts, as_json=False)
+    print_facts(facts | {"filterable": ", ".join(fields) or "-"}, as_json=False)
     if found.tuning is not None:
         print_tuning(found.index_key, found.tuning)
 

@@ -46,6 +46,10 @@ def search(
         Optional[int],  # noqa: UP045 - read at run time
         typer.Option(min=1, help="Lists that an IVF index searches; by default as it was tuned."),
     ] = None,
+    filters: Annotated[
+        Optional[str],  # noqa: UP045 - read at run time
+        typer.Option("--filter", metavar="EXPR", help='Only documents that match, as: lang = "de" and not year < 2020'),
+    ] = None,
     model: ModelName = None,
     output: Annotated[
         Format, typer.Option("--format", help="table for people, jsonl or trec for programs.")
@@ -53,7 +57,9 @@ def search(
 ) -> None:
     """Answer queries with their best documents.
 
-    Example: twinbert search docs.index "restart a failed service" -k 5
+    Filters know = != < <= > >=, in ("a", "b"), contains (arrays), starts with, is null, and, or, not and parentheses.
+
+    Example: twinbert search docs.index "restart a failed service" -k 5 --filter 'lang = "en" and year >= 2020'
     """
     from ..retrieval import Query, Retriever, SearchOptions, read_queries
 
@@ -64,7 +70,9 @@ def search(
     if not asked:
         raise UsageError("no query: write one, or name a file of them with --queries")
     with Retriever.open(index, model) as retriever:
-        options = SearchOptions(depth=depth, rerank=rerank, exact=exact, ef_search=ef_search, nprobe=nprobe)
+        options = SearchOptions(
+            depth=depth, rerank=rerank, exact=exact, ef_search=ef_search, nprobe=nprobe, filter=filters
+        )
         rankings = retriever.search_many(asked, k, options, payloads=output is not Format.TREC)
     _print(asked, rankings, output)
 

@@ -1,6 +1,8 @@
 """Vectors and documents on disk: snapshots, FAISS, exact search, updates that survive a kill."""
 
 from .choice import Choice
+from .columns import entries_at, kind_at, value_at
+from .filtering import Condition
 from .index import Index
 from .listing import Listing
 from .options import AnnOptions, BuildOptions, IndexSchema
@@ -27,6 +29,7 @@ __all__ = [
     "ChangeReport",
     "Choice",
     "CommitInfo",
+    "Condition",
     "DeleteReport",
     "GcReport",
     "Index",
@@ -39,4 +42,7 @@ __all__ = [
     "Stored",
     "Tuning",
     "Writer",
+    "entries_at",
+    "kind_at",
+    "value_at",
 ]

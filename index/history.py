@@ -23,10 +23,11 @@ from .vectors import vector_hash
 COMPACT = "compact"
 """The kind of commits that change no document."""
 REMEMBERED = """
-SELECT row, id, key, hash, payload FROM documents LEFT JOIN vectors USING (vector)
+SELECT row, CAST(id AS TEXT), CAST(key AS BLOB), hash, CAST(payload AS TEXT)
+FROM documents LEFT JOIN vectors USING (vector)
 WHERE died IS NULL OR died > (SELECT min(number) FROM commits)
 """
-"""Every document version that lives or can be brought back, with its vector's key."""
+"""Every document version that lives or can be brought back, with its vector's key; cast, lest damage changed a type."""
 _NEEDED = """
 SELECT DISTINCT vector FROM documents WHERE died IS NULL OR died > (SELECT min(number) FROM commits)
 """

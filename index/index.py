@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import IndexFolderError, InvalidInputError
 from .commands import Commands
 from .creation import begin
+from .filtering import Condition, Selections
 from .history import described
 from .keys import family_of
 from .layout import Layout
@@ -41,6 +42,7 @@ class Index(Commands):
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
         self._reader = Reader(layout)
+        self._selections = Selections(layout, self._reader.current)
 
     @classmethod
     def create(
@@ -101,24 +103,32 @@ class Index(Commands):
         """How the index was built; of the build that was begun, before the first commit."""
         return self._reader.description()[1]
 
-    def search(self, vectors: NDArray[np.float32], k: int, options: AnnOptions | None = None) -> Candidates:
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        options: AnnOptions | None = None,
+        where: Condition | None = None,
+    ) -> Candidates:
         """The ``k`` best live documents for each query vector, at the last commit.
 
         vectors: ``(n_queries, dimension)`` float32 unit rows.
+        where: only documents that this is true for, found at that commit and remembered until the next.
 
-        Returns rows and scores, ``(n_queries, k)``; k documents whenever so many live.
-        Raises InvalidInputError for ``k`` below 1, another shape, NaN, or rows that are not unit vectors.
+        Returns rows and scores, ``(n_queries, k)``; k documents whenever so many live and match.
+        Raises InvalidInputError for ``k`` below 1, another shape, NaN, rows that are not unit vectors, or a condition
+        that cannot be asked of these payloads.
         """
         if k < 1:
             raise InvalidInputError(f"k must be at least 1, not {k}")
         while True:
-            snapshot = self._reader.current()
+            snapshot = self._reader.current() if where is None else self._selections.narrowed(where)
             queries = check_vectors(vectors, snapshot.commit.schema.dimension)
             try:
                 return search(snapshot, queries, k, options or AnnOptions(), self._ids_of)
             except IndexFolderError:
                 # Others may have compacted twice meanwhile and forgotten the ids of dead rows: the newest has its own.
-                if self._reader.current() is snapshot:
+                if self._reader.current().commit.number == snapshot.commit.number:
                     raise
 
     def vectors(self, rows: ArrayLike) -> NDArray[np.float32]:
@@ -202,6 +212,7 @@ class Index(Commands):
 
         The last to close an index that it wrote to leaves a folder that needs no permission to write to be read.
         """
+        self._selections.close()
         self._reader.close()
         self._settle()
 

@@ -49,6 +49,11 @@ class Layout:
         return self.folder / "staged.npy"
 
     @property
+    def journal(self) -> Path:
+        """SQLite's rollback journal: there only while the store is made, or where that was stopped."""
+        return self.folder / "store.sqlite-journal"
+
+    @property
     def segments(self) -> Path:
         """The folder of generations."""
         return self.folder / "segments"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import InvalidInputError
+from .columns import check_paths
 from .keys import refuse_unsafe
 
 VECTOR_TYPES = {"fp32": "<f4", "fp16": "<f2"}
@@ -63,6 +64,7 @@ class BuildOptions:
     dead_share: share of the segment's documents that may have died before ``Index.is_worn``; up to 1,000 always may.
         Also the share of a segment's vectors that may be unused before a compaction rebuilds instead of extending.
     history: changes that can be undone; a compaction forgets what only older ones need.
+    filterable: places in payloads, as ``columns`` writes them, that SQLite keeps indexes on.
 
     Raises InvalidInputError for a value out of range or an index key that is refused by name.
     """
@@ -80,6 +82,7 @@ class BuildOptions:
     tail_share: float = 0.0
     dead_share: float = 0.25
     history: int = 100
+    filterable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -94,6 +97,7 @@ class BuildOptions:
             )
         if self.vector_type not in VECTOR_TYPES:
             raise InvalidInputError(f"vector_type {self.vector_type!r} is not known: use fp32 or fp16")
+        check_paths(self.filterable)
         if self.index_key is not None:
             refuse_unsafe(self.index_key)
 

@@ -12,7 +12,7 @@ from .history import keep_history
 from .layout import Layout, publish_folder
 from .segment import NUMBERS, SegmentDescription, SegmentRequest
 from .segment_files import write_segment
-from .store import encode
+from .store import encode, replace_segment
 
 
 def publish(connection: apsw.Connection, layout: Layout, request: SegmentRequest) -> SegmentDescription:
@@ -33,8 +33,7 @@ def publish(connection: apsw.Connection, layout: Layout, request: SegmentRequest
         publish_folder(folder, fill)
     except OSError as error:
         raise IndexFolderError(f"{folder} cannot be written ({error.strerror}): free space and try again") from error
-    connection.execute("DELETE FROM segments")
-    connection.execute("INSERT INTO segments VALUES (?, ?)", (request.commit.generation, encode(described[0])))
+    replace_segment(connection, request.commit.generation, encode(described[0]))
     keep_history(connection, request.commit, request.previous, np.load(folder / NUMBERS, allow_pickle=False))
     if request.spool is not None:
         request.spool.clear()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import quote
 
 import apsw
 
-from ..errors import IndexDamagedError, IndexNotFoundError, InvalidInputError
+from ..errors import IndexDamagedError, IndexNotFoundError, IndexUnfinishedError, InvalidInputError
 from .layout import Layout
 from .store import BUSY_MS, check_format, faults_named
 
@@ -20,8 +20,8 @@ _Mark = tuple[tuple[int, int, int], ...]
 class ReadConnection:
     """The store, opened to read.
 
-    In a folder that it cannot write, SQLite reads a store without a log only when told that nothing will change.
-    Somebody else may change it all the same: then it is opened again, and what was read meanwhile is read anew.
+    In a folder that it cannot write, SQLite reads a store only when told that nothing will change. Somebody else may
+    change it all the same: then it is opened again, and what was read meanwhile is read anew.
 
     Raises IndexNotFoundError, IndexDamagedError, or IndexFolderError for a newer format.
     """
@@ -41,11 +41,11 @@ class ReadConnection:
         """
         if self._closed:
             raise InvalidInputError(f"{self._layout.folder} was closed here: open it again to read it")
-        with faults_named(self._layout):
+        with _values_checked(self._layout), faults_named(self._layout):
             while True:
                 try:
                     found = ask(self._connection)
-                except (apsw.Error, IndexDamagedError):
+                except (apsw.Error, IndexDamagedError, TypeError, ValueError):
                     if not self._follow():
                         raise
                 else:
@@ -84,22 +84,42 @@ class ReadConnection:
         self._openings += 1
 
 
+@contextmanager
+def _values_checked(layout: Layout) -> Iterator[None]:
+    """Damage may have put a value of another type in a column, or a text that is none."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise IndexDamagedError(f"{layout.store} holds what nobody wrote ({error}): restore the index") from error
+
+
 def _connect(layout: Layout) -> tuple[apsw.Connection, bool]:
-    address = f"file:{quote(str(layout.store.absolute()))}?mode=ro"
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    connection = apsw.Connection(address, flags=flags)
+    """A connection, and whether it is one that does not see what others write."""
+    try:
+        return _opened(layout, ""), False
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError) as error:
+        if layout.journal.exists():
+            raise IndexUnfinishedError(
+                f"{layout.folder} holds a build that was stopped as it began: build it again"
+            ) from error
+    # No place for the index of the log that processes share: in a folder that may not be written, or on a full disk.
+    # With a log that a crash left, the exclusive mode keeps that index in this process's own memory.
+    return _opened(layout, "&vfs=unix-none" if layout.log_size() else "&immutable=1"), True
+
+
+def _opened(layout: Layout, how: str) -> apsw.Connection:
+    address = f"file:{quote(str(layout.store.absolute()))}?mode=ro{how}"
+    connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     try:
         connection.set_busy_timeout(BUSY_MS)
+        if "unix-none" in how:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.pragma("locking_mode", "exclusive")
         connection.pragma("user_version")
-    except (apsw.CantOpenError, apsw.ReadOnlyError):
-        connection.close()
-        if os.access(layout.folder, os.W_OK) or layout.log_size():
-            raise
-        return apsw.Connection(f"{address}&immutable=1", flags=flags), True
     except BaseException:
         connection.close()
         raise
-    return connection, False
+    return connection
 
 
 def _mark(layout: Layout) -> _Mark:

@@ -13,6 +13,7 @@ of their vector and ordered by id, descending, within it::
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ VECTORS, NUMBERS, ROWS, STARTS, BY_ROW = "vectors.npy", "numbers.npy", "rows.npy
 ANN, MEMBERS, NODES, QUERIES = "ann.faiss", "members.npy", "nodes.npy", "queries.npy"
 DERIVED = frozenset({ANN, MEMBERS, NODES, QUERIES})
 """Files that ``Index.rebuild`` makes anew from the others."""
+
+
+_MAGIC = b"\x93NUMPY\x01\x00"
+"""What a file of NumPy's format 1.0 begins with; the length and the text of its header follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class Segment:
         if description.dtype not in VECTOR_TYPES.values():
             raise IndexDamagedError(f"{folder} holds {description.dtype} vectors, which no version writes: restore it")
         n, m = description.vectors, description.documents
-        return cls(
+        segment = cls(
             description,
             vectors=_mapped(folder / VECTORS, description.dtype, (n, description.dimension)),
             numbers=_mapped(folder / NUMBERS, "<i8", (n,)),
@@ -103,6 +108,20 @@ class Segment:
             by_row=_mapped(folder / BY_ROW, "<i8", (m,)),
             ann=_open_ann(folder, description) if derived and ANN in description.files else None,
         )
+        segment._check_order(folder)
+        return segment
+
+    def _check_order(self, folder: Path) -> None:
+        """Nothing may lead out of the arrays: checksums are compared by ``verify``, a search trusts what it reads."""
+        n, m = self.description.vectors, self.description.documents
+        sound = {
+            NUMBERS: not (np.diff(self.numbers) <= 0).any(),
+            STARTS: self.starts[0] == 0 and self.starts[n] == m and not (np.diff(self.starts) < 0).any(),
+            BY_ROW: m == 0 or (self.by_row.min() >= 0 and self.by_row.max() < m),
+        }
+        for name, in_order in sound.items():
+            if not in_order:
+                raise IndexDamagedError(f"{folder / name} is damaged: restore it or build the index again")
 
     def check_seals(self, folder: Path, *, derived: bool = True) -> None:
         """Raise IndexDamagedError naming a file of the segment that does not match its checksum.
@@ -171,13 +190,16 @@ def check_size(path: Path, seal: FileSeal) -> None:
 
 
 def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise IndexDamagedError(f"{path} is damaged ({error}): restore it or build the index again") from error
-    if array.dtype != np.dtype(kind) or array.shape != shape:
+    """Map an array of known type and shape: its header is compared with the only one it can have, never parsed."""
+    header = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
+    dtype = np.dtype(kind)
+    with path.open("rb") as file:
+        magic, length = file.read(8), int.from_bytes(file.read(2), "little")
+        sound = magic == _MAGIC and file.read(length).rstrip() == header
+        start = file.tell()
+    if not sound or path.stat().st_size != start + math.prod(shape) * dtype.itemsize:
         raise IndexDamagedError(f"{path} is not {kind} {shape}: restore it or build the index again")
-    return array
+    return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
 
 
 def _lookup(

@@ -11,6 +11,7 @@ from types import TracebackType
 import apsw
 
 from ..errors import IndexFolderError, IndexLockedError, IndexUnfinishedError
+from .columns import keep_columns
 from .layout import Layout, keep_only_segment
 from .lock import WriterLock
 from .maintenance import tidy
@@ -99,7 +100,10 @@ class Session:
         return self._segment
 
     def add_commit(self, documents: int, target: Build, command: Command, *, publishing: bool) -> Commit:
-        """Note the next commit in the surrounding transaction."""
+        """Note the next commit in the surrounding transaction, and have SQLite index what its options say."""
+        before = () if self.current is None else self.current.options.filterable
+        if before != target.options.filterable:
+            keep_columns(self.connection, target.options.filterable)
         made = datetime.now(timezone.utc).isoformat(timespec="seconds")
         generation = self.generation + publishing
         commit = Commit(self.number, made, generation, documents, target.schema, target.options, command)

@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IndexDamagedError
+from ..errors import IndexDamagedError, InvalidInputError
 from .ann import Selector
 from .layout import Layout
 from .options import VECTOR_TYPES
 from .segment import Segment, SegmentDescription
-from .store import Commit, current_commit
+from .store import Commit, current_commit, segment_description
 from .vectors import from_blob
 
 
@@ -137,9 +137,8 @@ def load_segment(connection: apsw.Connection, layout: Layout, *, derived: bool =
 
 def describe_segment(connection: apsw.Connection, layout: Layout) -> SegmentDescription:
     """What the store says of the current segment; raises IndexDamagedError where it says nothing."""
-    text = connection.execute("SELECT description FROM segments").get
     try:
-        return msgspec.json.decode(text or "", type=SegmentDescription)
+        return msgspec.json.decode(segment_description(connection), type=SegmentDescription)
     except msgspec.DecodeError as error:
         raise IndexDamagedError(f"{layout.store} does not describe its segment: restore the index") from error
 
@@ -180,14 +179,18 @@ def _fresh_vectors(
     connection: apsw.Connection, last_row: int, commit: Commit
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     found = connection.execute(
-        "SELECT vector, data FROM fresh WHERE vector IN (SELECT vector FROM documents WHERE row > ?) ORDER BY vector",
+        "SELECT vector, coalesce(data, x'') FROM fresh "
+        "WHERE vector IN (SELECT vector FROM documents WHERE row > ?) ORDER BY vector",
         (last_row,),
     ).fetchall()
     numbers = np.array([number for number, _ in found], dtype=np.int64)
     dimension = commit.schema.dimension
     vectors = np.empty((len(found), dimension), dtype=VECTOR_TYPES[commit.options.vector_type])
-    for place, (_, data) in enumerate(found):
-        vectors[place] = from_blob(data, dimension)  # type: ignore[arg-type]
+    for place, (number, data) in enumerate(found):
+        try:
+            vectors[place] = from_blob(data, dimension)  # type: ignore[arg-type]
+        except InvalidInputError as error:
+            raise IndexDamagedError(f"fresh vector {number} is damaged: build the index again") from error
     return numbers, vectors.astype(np.float32, copy=False)
 
 

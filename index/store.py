@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from ..errors import IndexDamagedError, IndexFolderError, IndexNotFoundError
 from .layout import Layout
 from .options import BuildOptions, IndexSchema
+from .seals import sealed, unsealed
 
 FORMAT = 2
 """Version of the folder's format, kept in SQLite's user_version."""
@@ -28,13 +29,13 @@ CACHE_KIB = 65_536
 """Pages of the store that a writer may keep in memory: ids and keys of a large command come in no order."""
 _Kind = TypeVar("_Kind")
 
-_TABLES = """
+TABLES = """
 CREATE TABLE commits (number INTEGER PRIMARY KEY, made TEXT NOT NULL, generation INTEGER NOT NULL,
     documents INTEGER NOT NULL, schema TEXT NOT NULL, options TEXT NOT NULL,
-    command TEXT NOT NULL) STRICT;
+    command TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
 CREATE TABLE builds (one INTEGER PRIMARY KEY CHECK (one = 1), schema TEXT NOT NULL,
-    options TEXT NOT NULL) STRICT;
-CREATE TABLE segments (generation INTEGER PRIMARY KEY, description TEXT NOT NULL) STRICT;
+    options TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE segments (generation INTEGER PRIMARY KEY, description TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
 CREATE TABLE vectors (vector INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE) STRICT;
 CREATE TABLE fresh (vector INTEGER PRIMARY KEY, data BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
 CREATE TABLE spool (place INTEGER PRIMARY KEY, rows INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -43,6 +44,13 @@ CREATE TABLE documents (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL,
     died INTEGER, vector INTEGER NOT NULL, hash BLOB NOT NULL, payload TEXT NOT NULL) STRICT;
 CREATE UNIQUE INDEX live ON documents (id) WHERE died IS NULL;
 CREATE INDEX dead ON documents (died) WHERE died IS NOT NULL;
+"""
+
+
+_COMMITS = """
+SELECT number, CAST(made AS BLOB), generation, documents, CAST(schema AS BLOB), CAST(options AS BLOB),
+    CAST(command AS BLOB), hash
+FROM commits ORDER BY number DESC LIMIT ?
 """
 
 
@@ -143,31 +151,48 @@ def current_commit(connection: apsw.Connection) -> Commit | None:
 
 
 def last_commits(connection: apsw.Connection, limit: int = -1) -> list[Commit]:
-    """The commits that are remembered, the last one first; at most ``limit`` unless it is negative."""
-    found = connection.execute(
-        "SELECT number, made, generation, documents, schema, options, command FROM commits "
-        "ORDER BY number DESC LIMIT ?",
-        (limit,),
-    )
-    return [_commit_of(*row) for row in found]
+    """The commits that are remembered, the last one first; at most ``limit`` unless it is negative.
+
+    Raises IndexDamagedError when one is not as it was written; so do the others that read such a row.
+    """
+    return [_commit_of(unsealed(f"commit {row[0]}", row)) for row in connection.execute(_COMMITS, (limit,))]
 
 
 def add_commit(connection: apsw.Connection, commit: Commit) -> None:
     """Make ``commit`` the current one when the surrounding transaction ends."""
     facts = (commit.number, commit.made, commit.generation, commit.documents)
     described = [encode(part) for part in (commit.schema, commit.options, commit.command)]
-    connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?)", (*facts, *described))
+    connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?)", sealed(*facts, *described))
 
 
 def pending_build(connection: apsw.Connection) -> Build | None:
     """The build that was begun and not committed, if there is one."""
-    row = connection.execute("SELECT schema, options FROM builds").fetchone()
-    return None if row is None else Build(_decode(row[0], IndexSchema), _decode(row[1], BuildOptions))
+    row = connection.execute("SELECT CAST(schema AS BLOB), CAST(options AS BLOB), hash FROM builds").fetchone()
+    if row is None:
+        return None
+    schema, options = unsealed("unfinished build", row)
+    return Build(_decode(schema, IndexSchema), _decode(options, BuildOptions))
 
 
 def begin_build(connection: apsw.Connection, build: Build) -> None:
     """Note durably what the next replacing commit will hold."""
-    connection.execute("INSERT OR REPLACE INTO builds VALUES (1, ?, ?)", (encode(build.schema), encode(build.options)))
+    row = sealed(encode(build.schema), encode(build.options))
+    connection.execute("INSERT OR REPLACE INTO builds VALUES (1, ?, ?, ?)", row)
+
+
+def segment_description(connection: apsw.Connection) -> bytes:
+    """What describes the current segment, as JSON."""
+    row = connection.execute("SELECT generation, CAST(description AS BLOB), hash FROM segments").fetchone()
+    if row is None:
+        raise IndexDamagedError("the store does not describe its segment: restore the index or build it again")
+    description: bytes = unsealed("segment", row)[1]
+    return description
+
+
+def replace_segment(connection: apsw.Connection, generation: int, description: str) -> None:
+    """Make a segment current, described as JSON, when the surrounding transaction ends."""
+    connection.execute("DELETE FROM segments")
+    connection.execute("INSERT INTO segments VALUES (?, ?, ?)", sealed(generation, description))
 
 
 def encode(record: object) -> str:
@@ -181,20 +206,13 @@ def document_hash(document_id: str, vector_key: bytes, payload: str) -> bytes:
     return hashlib.blake2b(b"%d:%b%b%b" % (len(name), name, vector_key, payload.encode()), digest_size=16).digest()
 
 
-def _commit_of(number: int, made: str, generation: int, documents: int, *described: str) -> Commit:
-    schema, options, command = described
-    return Commit(
-        number,
-        made,
-        generation,
-        documents,
-        _decode(schema, IndexSchema),
-        _decode(options, BuildOptions),
-        _decode(command, Command),
-    )
+def _commit_of(row: tuple[Any, ...]) -> Commit:
+    number, made, generation, documents, schema, options, command = row
+    described = _decode(schema, IndexSchema), _decode(options, BuildOptions), _decode(command, Command)
+    return Commit(number, made.decode(), generation, documents, *described)
 
 
-def _decode(text: str, kind: type[_Kind]) -> _Kind:
+def _decode(text: bytes, kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
@@ -222,6 +240,6 @@ def _prepare(connection: apsw.Connection, layout: Layout) -> None:
 
 def _create_tables(connection: apsw.Connection) -> None:
     with connection:
-        connection.execute(_TABLES)
+        connection.execute(TABLES)
         connection.pragma("application_id", _APPLICATION)
         connection.pragma("user_version", FORMAT)

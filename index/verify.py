@@ -9,14 +9,14 @@ import numpy as np
 
 from ..errors import IndexDamagedError
 from .ann_build import SELF_RECALL, default_visits, self_recall
-from .history import REMEMBERED, lost_vectors
+from .history import lost_vectors
+from .integrity import store_faults
 from .layout import Layout, checksum
 from .records import Problem
 from .segment import ANN, VECTORS, check_size
 from .snapshot import Snapshot
 from .spool import faulty_blocks
-from .store import document_hash
-from .vectors import UNIT_TOLERANCE, vector_hash
+from .vectors import UNIT_TOLERANCE
 
 _BLOCK_ROWS = 8_192
 
@@ -24,32 +24,23 @@ _BLOCK_ROWS = 8_192
 def find_problems(connection: apsw.Connection, layout: Layout, snapshot: Snapshot) -> Iterator[Problem]:
     """Every fault of the store and of the files that ``snapshot`` reads; call it inside one transaction."""
     yield from _store_problems(connection, layout, snapshot)
-    yield from _file_problems(layout, snapshot)
-    yield from _vector_problems(snapshot)
+    damaged = list(_file_problems(layout, snapshot))
+    yield from damaged
+    if not damaged:  # FAISS would follow a damaged graph wherever it leads
+        yield from _vector_problems(snapshot)
 
 
 def _store_problems(connection: apsw.Connection, layout: Layout, snapshot: Snapshot) -> Iterator[Problem]:
     name = layout.store.name
-    for (message,) in connection.execute("PRAGMA integrity_check"):
-        if message != "ok":
-            yield Problem(name, message)
     documents = connection.execute("SELECT count(*) FROM documents WHERE died IS NULL").get
     if documents != snapshot.commit.documents:
         yield Problem(name, f"{documents} documents are live, the commit says {snapshot.commit.documents}")
-    yield from _version_problems(connection, name)
-    for number, data, digest in connection.execute("SELECT vector, data, hash FROM fresh"):
-        if vector_hash(data) != digest:
-            yield Problem(name, f"fresh vector {number} does not match its hash")
+    for fault in store_faults(connection):
+        yield Problem(name, fault)
     for block in faulty_blocks(connection, layout):
         yield Problem(layout.spool.name, f"staged vectors from row {block.place} on do not match their hash")
     for number in lost_vectors(connection, snapshot.segment).tolist():
         yield Problem(name, f"vector {number} is nowhere, a document version needs it")
-
-
-def _version_problems(connection: apsw.Connection, name: str) -> Iterator[Problem]:
-    for row, document_id, key, digest, payload in connection.execute(REMEMBERED):
-        if key is None or document_hash(document_id, key, payload) != digest:
-            yield Problem(name, f"row {row}, document {document_id!r}, does not match its hash")
 
 
 def _file_problems(layout: Layout, snapshot: Snapshot) -> Iterator[Problem]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from ..encoders import STARTER, TwinEncoder
 from ..errors import IndexExistsError, IndexNotFoundError
 from ..index import BuildOptions, ChangeReport, Choice, Index, IndexSchema, Listing, Record, Writer
+from .filters import paths_of
 from .models import Model, load, model_note
 from .plan import Progress, encode_pending, read_whole, stored_records
 from .records import Document
@@ -39,6 +40,7 @@ class Builds(Updates):
         model: Model = STARTER,
         options: BuildOptions | None = None,
         *,
+        filterable: Sequence[str] = (),
         tune_queries: Sequence[str] | None = None,
         overwrite: bool = False,
         resume: bool = False,
@@ -51,6 +53,8 @@ class Builds(Updates):
         The documents are read to the end before the folder is touched, and become visible all at once.
 
         model: ``starter``, a model folder, a hub id, or an encoder that is loaded already.
+        filterable: fields that filters will often ask for: found by an index of SQLite's own rather than by reading
+            every document. Any other field can be asked for too.
         overwrite: replace an index that is there; it answers until the new one is complete.
         wait: seconds to wait for somebody else who writes to it.
 
@@ -59,12 +63,12 @@ class Builds(Updates):
         """
         if not (overwrite or resume):
             _check_free(path)
+        chosen = options or BuildOptions()
+        chosen = replace(chosen, filterable=(*chosen.filterable, *paths_of(filterable)))
         filling = Filling(load(model), tune_queries, announce, progress)
         with ExitStack() as stack, read_whole(documents, filling.encoder.space) as records:
             index = stack.enter_context(
-                Index.create(
-                    path, filling.schema, options or BuildOptions(), overwrite=overwrite, resume=resume, wait=wait
-                )
+                Index.create(path, filling.schema, chosen, overwrite=overwrite, resume=resume, wait=wait)
             )
             with index.writer(replace=True, wait=wait) as writer:
                 report = filling.fill(writer, records)

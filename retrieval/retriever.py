@@ -15,6 +15,7 @@ from ..errors import InvalidInputError
 from ..index import AnnOptions, Candidates, Index, Stored
 from .building import Builds
 from .checks import as_ids, check_count
+from .filters import condition_of, names_of, parse_filter
 from .models import Model, check_space, load, model_of
 from .payload import Payload, document_of, payload_of
 from .records import Document, Hit, Query, Ranking, SearchOptions
@@ -55,7 +56,7 @@ class Retriever(Builds):
         return retriever
 
     def search(self, query: str, k: int = 10, options: SearchOptions | None = None) -> list[Hit]:
-        """Answer one query with its ``k`` best documents, fewer where the index holds fewer; see ``search_many``."""
+        """Answer one query with its ``k`` best documents, fewer where fewer are there; see ``search_many``."""
         return list(self.search_many([Query("1", query)], k, options)[0].hits)
 
     def search_many(
@@ -95,11 +96,18 @@ class Retriever(Builds):
         Returns rows int64 and cosines float32, ``(n, k)``, padded with -1 and ``-inf``.
         """
         chosen = options or SearchOptions()
+        where = None if chosen.filter is None else condition_of(parse_filter(chosen.filter))
         check_space(self.index, self.encoder)
-        found = self.index.search(query_vectors, k, AnnOptions(chosen.ef_search, chosen.exact, chosen.nprobe))
+        effort = AnnOptions(chosen.ef_search, chosen.exact, chosen.nprobe)
+        found = self.index.search(query_vectors, k, effort, where)
         # Again, for the other process that replaced the index while it was searched.
         check_space(self.index, self.encoder)
         return found
+
+    @property
+    def filterable(self) -> tuple[str, ...]:
+        """The fields that the index was built to filter by, as filters name them."""
+        return names_of(self.index.options.filterable)
 
     def get(self, ids: Iterable[str]) -> list[Document | None]:
         """The documents of these ids, in their order; None for an id that is not there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from twinbert.encoders.config import read_config, write_config
 from twinbert.encoders.folder import STARTER_FOLDER, ModelFolder
 from twinbert.encoders.serving.crossing import LinearHead, ResidualCrossing, write_crossing
 from twinbert.retrieval import Document, Retriever
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 TEXTS = """
 remove whitespace from both ends of a string|split a path into folder and file name|sort a list in place

@@ -23,7 +23,7 @@ from twinbert.errors import (
     SpaceMismatchError,
     TwinBertError,
 )
-from twinbert.index import AnnOptions, BuildOptions, Candidates, ChangeReport, DeleteReport, Index, IndexSchema, Record
+from twinbert.index import BuildOptions, Candidates, ChangeReport, DeleteReport, Index, IndexSchema, Record
 from twinbert.retrieval import Document, Retriever, SearchOptions, read_documents
 
 Progress = list[tuple[int, int]]
@@ -311,9 +311,9 @@ def test_an_index_rebuilt_in_the_middle_of_a_search_is_not_answered_from(
     with Retriever.build(tmp_path / "i", documents, starter) as retriever:
         search = retriever.index.search
 
-        def overtaken(vectors: NDArray[np.float32], k: int, options: AnnOptions) -> Candidates:
+        def overtaken(vectors: NDArray[np.float32], k: int, *asked: object) -> Candidates:
             Retriever.build(tmp_path / "i", documents, folder, overwrite=True).close()
-            return search(vectors, k, options)
+            return search(vectors, k, *asked)
 
         monkeypatch.setattr(retriever.index, "search", overtaken)
         with pytest.raises(SpaceMismatchError):
