@@ -1,4 +1,4 @@
-"""``twinbert index build``."""
+"""``twinbert index build``, ``reencode`` and ``rebuild``: what makes an index whole."""
 
 from __future__ import annotations
 
@@ -7,28 +7,44 @@ from typing import Annotated, Optional
 
 import typer
 
+from .build_options import (
+    IndexKey,
+    Memory,
+    TargetK,
+    TargetRecall,
+    TuneQueries,
+    VectorType,
+    announce,
+    chosen_options,
+    note_built,
+    tuning_queries,
+)
 from .index_changes import noting_blank, print_changes
-from .options import AsJson, Corpora, IndexPath, Quiet, Wait
-from .output import progress_bar
+from .options import AsJson, Corpora, IndexPath, ModelName, Quiet, Wait
+from .output import note, print_facts, progress_bar
 from .threads import usable_threads
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the three commands."""
     app.command(
         epilog="Example: twinbert index build docs.index corpus.jsonl  ·  "
         "cat new.jsonl | twinbert index build docs.index -"
     )(build)
+    app.command(epilog="Example: twinbert index reencode docs.index --model my-model")(reencode)
+    app.command(epilog="Example: twinbert index rebuild docs.index")(rebuild)
 
 
 def build(
     index: IndexPath,
     corpus: Corpora,
     model: Annotated[str, typer.Option(metavar="MODEL", help="starter, a model folder or a hub id.")] = "starter",
-    index_key: Annotated[
-        Optional[str],  # noqa: UP045 - read at run time
-        typer.Option(metavar="KEY", help="Flat or HNSW<M>; by default Flat below 10,000 distinct texts, HNSW32 above."),
-    ] = None,
+    index_key: IndexKey = None,
+    memory: Memory = None,
+    target_recall: TargetRecall = None,
+    target_k: TargetK = None,
+    vector_type: VectorType = None,
+    tune_queries: TuneQueries = None,
     filterable: Annotated[
         Optional[list[str]],  # noqa: UP045 - read at run time
         typer.Option(
@@ -54,7 +70,8 @@ def build(
     from ..retrieval import Retriever, read_documents
 
     started = time.perf_counter()
-    documents, options = noting_blank(read_documents(corpus)), BuildOptions(index_key=index_key, history=history)
+    options = chosen_options(BuildOptions(history=history), index_key, memory, target_recall, target_k, vector_type)
+    documents, queries = noting_blank(read_documents(corpus)), tuning_queries(tune_queries)
     encoder = TwinEncoder.from_pretrained(model, threads=usable_threads())
     with (
         progress_bar("encoding", quiet=quiet) as progress,
@@ -64,11 +81,85 @@ def build(
             encoder,
             options,
             filterable=filterable or (),
+            tune_queries=queries,
             overwrite=overwrite,
             resume=resume,
+            announce=announce,
             progress=progress,
             wait=wait,
         ) as retriever,
     ):
         report = retriever.last_report
+        note_built(retriever.index, tune_queries)
     print_changes(report, started, as_json=as_json)
+
+
+def reencode(
+    index: IndexPath,
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="starter, a model folder or a hub id.", show_default=False)
+    ],
+    index_key: IndexKey = None,
+    memory: Memory = None,
+    target_recall: TargetRecall = None,
+    target_k: TargetK = None,
+    vector_type: VectorType = None,
+    tune_queries: TuneQueries = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a reencoding that was stopped.")] = False,
+    wait: Wait = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Encode the documents of an index with another model, and switch to it at once.
+
+    The documents come from the index itself, which answers with its old model until then. Options are those that it
+    has, where none are given. `twinbert index rollback` goes back to the old model.
+    """
+    from ..encoders import TwinEncoder
+    from ..index import Listing
+    from ..retrieval import Retriever
+
+    started = time.perf_counter()
+    with Listing(index) as present:
+        options = chosen_options(present.options, index_key, memory, target_recall, target_k, vector_type)
+    queries = tuning_queries(tune_queries)
+    encoder = TwinEncoder.from_pretrained(model, threads=usable_threads())
+    with (
+        progress_bar("encoding", quiet=quiet) as progress,
+        Retriever.reencode(
+            index,
+            encoder,
+            options,
+            tune_queries=queries,
+            resume=resume,
+            announce=announce,
+            progress=progress,
+            wait=wait,
+        ) as retriever,
+    ):
+        report = retriever.last_report
+        note_built(retriever.index, tune_queries)
+    print_changes(report, started, as_json=as_json)
+
+
+def rebuild(
+    index: IndexPath,
+    model: ModelName = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make anew what an index derives from its documents and vectors, and mend what is damaged.
+
+    Where the vectors themselves are damaged, all its texts are encoded again, and what it remembers of earlier changes
+    is forgotten. A damaged store cannot be mended.
+    """
+    from ..retrieval import rebuild as make_anew
+
+    started = time.perf_counter()
+    with progress_bar("encoding", quiet=quiet) as progress:
+        report = make_anew(index, model, progress, threads=usable_threads(), wait=wait)
+    if report.damage is not None:
+        note(f"note: {report.damage}: its texts were encoded again, and no earlier change can be undone any more")
+    facts = {"generation": report.generation, "documents": report.documents, "encoded": report.encoded}
+    print_facts(facts | {"seconds": round(time.perf_counter() - started, 3)}, as_json=as_json)

@@ -10,6 +10,7 @@ import typer
 from ..errors import InvalidInputError
 from .options import AsJson, IndexPath, Wait
 from .output import print_columns, print_facts, print_json, print_line
+from .tuning import print_tuning
 
 if TYPE_CHECKING:
     from ..index import CommitInfo
@@ -34,15 +35,13 @@ def get(
     Exit status 1 when one is missing; the others are printed all the same.
     """
     from ..index import Index
-    from ..retrieval import document_of
+    from ..retrieval import corpus_row, document_of
 
     with Index.open(index) as opened:
         found = opened.get(ids)
     for stored in found:
         if stored is not None:
-            document = document_of(stored)
-            row = {"_id": document.id, "title": document.title, "text": document.text}
-            print_json(row | dict(document.metadata))
+            print_json(corpus_row(document_of(stored)))
     missing = [identifier for identifier, stored in zip(ids, found, strict=True) if stored is None]
     if missing:
         raise InvalidInputError(f"not in the index: {', '.join(missing)}")
@@ -54,9 +53,15 @@ def info(index: IndexPath, as_json: AsJson = False) -> None:
     from ..retrieval.filters import names_of
 
     with Index.open(index) as opened:
-        fields = list(names_of(opened.options.filterable))
-        facts = asdict(opened.info()) | {"filterable": fields if as_json else ", ".join(fields) or "-"}
-    print_facts(facts, as_json=as_json)
+        found, fields = opened.info(), list(names_of(opened.options.filterable))
+    facts = asdict(found) | {"filterable": fields}
+    if as_json:
+        print_json(facts)
+        return
+    del facts["tuning"]
+    print_facts(facts | {"filterable": ", ".join(fields) or "-"}, as_json=False)
+    if found.tuning is not None:
+        print_tuning(found.index_key, found.tuning)
 
 
 def history(index: IndexPath, as_json: AsJson = False) -> None:

@@ -38,6 +38,14 @@ def search(
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Rerank by the residual crossing, or keep the cosine's order.")] = True,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every vector.")] = False,
+    ef_search: Annotated[
+        Optional[int],  # noqa: UP045 - read at run time
+        typer.Option(min=1, help="Candidates that an HNSW index examines; by default as it was tuned."),
+    ] = None,
+    nprobe: Annotated[
+        Optional[int],  # noqa: UP045 - read at run time
+        typer.Option(min=1, help="Lists that an IVF index searches; by default as it was tuned."),
+    ] = None,
     filters: Annotated[
         Optional[str],  # noqa: UP045 - read at run time
         typer.Option("--filter", metavar="EXPR", help='Only documents that match, as: lang = "de" and not year < 2020'),
@@ -62,7 +70,9 @@ def search(
     if not asked:
         raise UsageError("no query: write one, or name a file of them with --queries")
     with Retriever.open(index, model) as retriever:
-        options = SearchOptions(depth=depth, rerank=rerank, exact=exact, filter=filters)
+        options = SearchOptions(
+            depth=depth, rerank=rerank, exact=exact, ef_search=ef_search, nprobe=nprobe, filter=filters
+        )
         rankings = retriever.search_many(asked, k, options, payloads=output is not Format.TREC)
     _print(asked, rankings, output)
 

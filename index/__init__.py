@@ -1,8 +1,10 @@
 """Vectors and documents on disk: snapshots, FAISS, exact search, updates that survive a kill."""
 
+from .choice import Choice
 from .columns import entries_at, kind_at, value_at
 from .filtering import Condition
 from .index import Index
+from .listing import Listing
 from .options import AnnOptions, BuildOptions, IndexSchema
 from .records import (
     Candidates,
@@ -25,6 +27,7 @@ __all__ = [
     "Candidates",
     "ChangePlan",
     "ChangeReport",
+    "Choice",
     "CommitInfo",
     "Condition",
     "DeleteReport",
@@ -32,6 +35,7 @@ __all__ = [
     "Index",
     "IndexInfo",
     "IndexSchema",
+    "Listing",
     "OperatingPoint",
     "Problem",
     "Record",

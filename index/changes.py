@@ -32,6 +32,13 @@ FROM temp.staged CROSS JOIN vectors ON vectors.key = staged.key
 WHERE NOT EXISTS (SELECT 1 FROM documents WHERE documents.id = staged.id AND documents.died IS NULL)
 ORDER BY staged.n
 """
+_COUNT_STAYING = """
+SELECT count(*) FROM (
+    SELECT key FROM temp.staged WHERE key IS NOT NULL
+    UNION
+    SELECT key FROM documents AS live JOIN vectors USING (vector)
+    WHERE died IS NULL AND NOT EXISTS (SELECT 1 FROM temp.staged WHERE staged.id = live.id))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,12 @@ def count_staged(connection: apsw.Connection, documents: int, whole: bool) -> Ch
     put, known, unchanged, deleted, missing = connection.execute(_COUNT).get
     removed = documents - known if whole else deleted
     return Changes(put - known, known - unchanged, unchanged, removed, missing)
+
+
+def count_vectors(connection: apsw.Connection, whole: bool) -> int:
+    """How many distinct vectors live documents would use once the staged ones were applied."""
+    staged = "SELECT count(DISTINCT key) FROM temp.staged"
+    return int(connection.execute(staged if whole else _COUNT_STAYING).get)
 
 
 def apply_staged(connection: apsw.Connection, number: int, documents: int, whole: bool) -> Changes:

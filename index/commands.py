@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..errors import IndexNotFoundError
 from .layout import Layout
 from .records import ChangeReport, GcReport
 from .session import Session, settle
@@ -22,14 +23,18 @@ class Commands:
         self._layout = layout
         self._wrote = False
 
-    def writer(self, *, replace: bool = False, sync: bool = False, wait: float | None = None) -> Writer:
+    def writer(
+        self, *, replace: bool = False, sync: bool = False, repair: bool = False, wait: float | None = None
+    ) -> Writer:
         """A context that stages one command and commits it; entering it takes the lock.
 
         replace: what is put becomes the whole index, under the schema and options that ``create`` was given.
         sync: what is put becomes the whole index, under the schema and options that it has; the segment stays.
+        repair: with ``replace``: every vector is asked for again, but for what such a command has stored already. The
+            index cannot be opened meanwhile where one of its fresh vectors is damaged.
         """
         self._wrote = True
-        return Writer(self._layout, replace=replace, sync=sync, wait=wait)
+        return Writer(self._layout, replace=replace, sync=sync, repair=repair, wait=wait)
 
     def compact(self, *, wait: float | None = None) -> int:
         """Write a new generation of what is live, and return its number.
@@ -48,9 +53,12 @@ class Commands:
         """Write a new generation whose derived files are made from nothing, and return its number.
 
         It needs the store and the exact vectors, and cures an index that damage to anything else keeps from being
-        opened. Raises IndexDamagedError naming the file where it cannot; else as ``compact``.
+        opened. Raises IndexNotFoundError, IndexDamagedError naming the file where it cannot; else as ``compact``.
         """
-        with Writer(Layout(Path(path)), rebuild=True, wait=wait) as writer:
+        layout = Layout(Path(path))
+        if not layout.store.is_file():
+            raise IndexNotFoundError(f"{layout.folder} is not an index: build one there first")
+        with Writer(layout, rebuild=True, wait=wait) as writer:
             return writer.commit().generation
 
     def rollback(self, commits: int = 1, *, wait: float | None = None) -> ChangeReport:

@@ -14,10 +14,10 @@ from .choice import choose
 from .layout import Layout, checksum
 from .options import VECTOR_TYPES
 from .segment import BY_ROW, NUMBERS, ROWS, STARTS, VECTORS, FileSeal, SegmentDescription, SegmentRequest
-from .vectors import from_blob
+from .vectors import from_blob, vector_hash
 
 _LAST_ROW = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'documents'"
-_FRESH_BETWEEN = "SELECT vector, data FROM fresh WHERE vector BETWEEN ? AND ?"
+_FRESH_BETWEEN = "SELECT vector, data, hash FROM fresh WHERE vector BETWEEN ? AND ?"
 BLOCK_ROWS = 8_192
 """Vectors held in memory at once while a segment is written."""
 
@@ -140,9 +140,13 @@ def _fill(
         staged = spool.holds(wanted)
         block[staged] = spool.read(wanted[staged])
         filled |= staged
-    for number, data in connection.execute(_FRESH_BETWEEN, (int(wanted[0]), int(wanted[-1]))):
+    for number, data, digest in connection.execute(_FRESH_BETWEEN, (int(wanted[0]), int(wanted[-1]))):
         place = int(np.searchsorted(wanted, number))
         if wanted[place] == number:
+            if vector_hash(data) != digest:
+                raise IndexDamagedError(
+                    f"fresh vector {number} does not match its hash: twinbert index rebuild encodes it again"
+                )
             block[place] = from_blob(data, block.shape[1])
             filled[place] = True
     if not filled.all():

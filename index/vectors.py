@@ -60,6 +60,14 @@ def forget_moved_vectors(connection: apsw.Connection) -> None:
     connection.execute("DELETE FROM vectors WHERE vector NOT IN (SELECT vector FROM fresh)")
 
 
+def forget_damaged_vectors(connection: apsw.Connection) -> None:
+    """Forget fresh vectors that do not match their hash, so that they are asked for again."""
+    found = connection.execute("SELECT vector, coalesce(data, x''), hash FROM fresh")
+    damaged = [(number,) for number, data, digest in found if vector_hash(data) != digest]
+    with connection:
+        connection.executemany("DELETE FROM fresh WHERE vector = ?", damaged)
+
+
 def vector_hash(data: bytes) -> bytes:
     """BLAKE2b-128 of a stored vector's bytes."""
     return hashlib.blake2b(data, digest_size=16).digest()

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, InvalidInputError
-from .changes import Changes, apply_staged, count_staged
+from .changes import Changes, apply_staged, count_staged, count_vectors
+from .choice import Choice, choose
 from .layout import Layout
 from .options import VECTOR_TYPES
 from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
@@ -19,7 +20,7 @@ from .session import Published, Session
 from .spool import Spool
 from .staging import Staging
 from .store import Build, Command, Commit, faults_named, pending_build, unsynced
-from .vectors import check_vectors, forget_moved_vectors, store_vector
+from .vectors import check_vectors, forget_damaged_vectors, forget_moved_vectors, store_vector
 
 
 class Writer:
@@ -28,6 +29,7 @@ class Writer:
     replace: the documents put become the whole index, in a new segment, with the schema and options of a build that
         ``Index.create`` began.
     sync: the documents put become the whole index, which stays as it is built: what changed waits in the tail.
+    repair: with ``replace``: no stored vector counts but a fresh one that matches its hash.
     rebuild: the commit makes all derived files from nothing; damage to them does not matter.
     wait: seconds to wait for somebody else who writes; None gives up at once.
 
@@ -41,13 +43,16 @@ class Writer:
         *,
         replace: bool = False,
         sync: bool = False,
+        repair: bool = False,
         rebuild: bool = False,
         wait: float | None = None,
     ) -> None:
         if replace + sync + rebuild > 1:
             raise InvalidInputError("a writer replaces, syncs or rebuilds: choose one of them")
+        if repair and not replace:
+            raise InvalidInputError("a writer that repairs replaces the whole index: say replace too")
         self._layout = layout
-        self._replace, self._sync, self._rebuild = replace, sync, rebuild
+        self._replace, self._sync, self._repair, self._rebuild = replace, sync, repair, rebuild
         self._session = Session(layout, wait)
         self._queries: NDArray[np.float32] | None = None
         self._committed = False
@@ -141,6 +146,16 @@ class Writer:
             to_encode = self._staging.pending_count()
         return ChangePlan(done.added, done.changed, done.unchanged, done.removed, done.missing, to_encode)
 
+    def choice(self) -> Choice:
+        """What a segment of all that would be live is built as, why, and how large it is about; before it is encoded.
+
+        Raises InvalidInputError where nothing fits the memory budget.
+        """
+        self._check_open()
+        with faults_named(self._layout):
+            count = count_vectors(self._connection, self._replace or self._sync)
+        return choose(count, self._target.schema.dimension, self._target.options)
+
     def commit(self, *, compact: bool = False) -> ChangeReport:
         """Make the whole command visible, durably, in one transaction; a writer commits once.
 
@@ -179,6 +194,9 @@ class Writer:
 
     def _is_damaged(self, build: Build | None) -> bool:
         """Whether the segment is damaged and being rebuilt, so that its vectors are asked for again."""
+        if self._repair:
+            forget_damaged_vectors(self._connection)
+            return True
         try:
             if self._replace:
                 self._session.segment(derived=False)

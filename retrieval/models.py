@@ -8,8 +8,8 @@ from typing import TypeAlias
 import msgspec
 
 from ..encoders import TwinEncoder
-from ..errors import IndexDamagedError, SpaceMismatchError
-from ..index import Index
+from ..errors import InvalidInputError, SpaceMismatchError
+from ..index import Index, IndexSchema
 
 Model: TypeAlias = str | Path | TwinEncoder
 """``starter``, a model folder, a hub id, or an encoder that is loaded already."""
@@ -29,21 +29,32 @@ def model_note(encoder: TwinEncoder) -> str:
     return msgspec.json.encode(_Note(encoder.source)).decode()
 
 
-def model_of(index: Index) -> str:
-    """The source that an index names for its model; raises IndexDamagedError when it names none."""
+def named_in(schema: IndexSchema) -> str | None:
+    """The source that an index names for its model; None where it was not built by a retriever."""
     try:
-        return msgspec.json.decode(index.schema.model, type=_Note).source
-    except msgspec.DecodeError as error:
-        raise IndexDamagedError(
-            f"{index.path} does not say which model it was built with ({error}): name the model when you open it"
-        ) from error
+        return msgspec.json.decode(schema.model, type=_Note).source
+    except msgspec.DecodeError:
+        return None
+
+
+def model_of(index: Index) -> str:
+    """The source that an index names for its model; raises InvalidInputError when it names none."""
+    source = named_in(index.schema)
+    if source is None:
+        raise InvalidInputError(f"{index.path} does not say which model it was built with: name the model to open it")
+    return source
 
 
 def check_space(index: Index, encoder: TwinEncoder) -> None:
     """Raise SpaceMismatchError unless the encoder answers in the vector space of the index."""
-    if encoder.space != index.schema.space:
+    require_space(index.path, index.schema, encoder)
+
+
+def require_space(path: str | Path, schema: IndexSchema, encoder: TwinEncoder) -> None:
+    """Raise SpaceMismatchError unless the encoder answers in the vector space of the index at ``path``."""
+    if encoder.space != schema.space:
         raise SpaceMismatchError(
-            f"the model {encoder.source} answers in the vector space {encoder.space}, {index.path} holds the space "
-            f"{index.schema.space} of {model_of(index)}: name the model the index was built with, "
-            "or encode anew with `twinbert index build --overwrite`"
+            f"the model {encoder.source} answers in the vector space {encoder.space}, {path} holds the space "
+            f"{schema.space} of {named_in(schema) or 'another model'}: open it with that model, "
+            "or encode it anew with `twinbert index reencode`"
         )

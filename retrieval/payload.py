@@ -52,9 +52,14 @@ def payload_of(stored: Stored) -> Payload:
         ) from error
 
 
+def decoded(payload: str) -> Payload:
+    """What ``record_of`` put into a payload."""
+    return _DECODER.decode(payload)
+
+
 def encoded_text(payload: str) -> str:
     """The exact text that is encoded for a payload that ``record_of`` made."""
-    stored = _DECODER.decode(payload)
+    stored = decoded(payload)
     return full_text(stored.title, stored.text)
 
 

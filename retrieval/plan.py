@@ -11,9 +11,9 @@ import msgspec
 
 from ..encoders import TwinEncoder
 from ..errors import DuplicateIdError, InvalidInputError
-from ..index import ChangePlan, ChangeReport, Record, Writer
+from ..index import ChangePlan, ChangeReport, Listing, Record, Writer
 from .checks import described
-from .payload import encoded_text, record_of
+from .payload import document_of, encoded_text, record_of
 from .records import Document
 
 Progress = Callable[[int, int], None]
@@ -31,6 +31,12 @@ def records_of(documents: Iterable[Document], space: str) -> Iterator[Record]:
         if not isinstance(document, Document):
             raise InvalidInputError(f"documents must be Document records, not {described(document)}")
         yield record_of(document, space)
+
+
+def stored_records(present: Listing, space: str) -> Iterator[Record]:
+    """Records for another vector space of the documents that an index stores."""
+    for page in present.pages():
+        yield from (record_of(document_of(stored), space) for stored in page)
 
 
 @contextmanager
@@ -55,7 +61,13 @@ def read_whole(documents: Iterable[Document], space: str) -> Iterator[Iterator[R
 
 
 def carry_out(writer: Writer, encoder: TwinEncoder, progress: Progress | None) -> ChangeReport:
-    """Encode the texts of what is staged whose vector is not in the store yet, and commit.
+    """Encode the texts of what is staged whose vector is not in the store yet, and commit."""
+    encode_pending(writer, encoder, progress)
+    return writer.commit()
+
+
+def encode_pending(writer: Writer, encoder: TwinEncoder, progress: Progress | None) -> None:
+    """Encode the texts of what is staged whose vector is not in the store yet.
 
     Each batch of vectors is stored once encoded: stopped in the middle, nothing is visible and a resumed build
     goes on there.
@@ -69,7 +81,6 @@ def carry_out(writer: Writer, encoder: TwinEncoder, progress: Progress | None) -
         done += len(batch)
         if progress:
             progress(done, total)
-    return writer.commit()
 
 
 def _records_in(file: BinaryIO) -> Iterator[Record]:

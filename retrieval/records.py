@@ -99,22 +99,24 @@ class SearchOptions:
         at the search.
     rerank: False keeps the cosine's own order.
     exact: compare with every vector rather than ask the approximate index.
-    ef_search: width of the HNSW search (never below the candidates asked for); None for the index's own.
+    ef_search: width of the HNSW search (never below the candidates asked for); nprobe: inverted lists searched; None
+        for the index's own. Each is refused by an index of the other family.
     filter: only documents whose metadata match, as an expression (``lang = "de" and year >= 2020``, see
         ``filters.parser``) or a dictionary (``{"lang": "de", "year": {"$gte": 2020}}``, see ``filters.mapping``);
         what exactly matches is told in ``filters.nodes``. None for all.
 
-    Raises InvalidInputError when depth or ef_search is not a whole number of at least 1, or the filter is none.
+    Raises InvalidInputError when depth, ef_search or nprobe is not a whole number of at least 1, or the filter is none.
     """
 
     depth: int | None = None
     rerank: bool = True
     exact: bool = False
     ef_search: int | None = None
+    nprobe: int | None = None
     filter: str | Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        for name in ("depth", "ef_search"):
+        for name in ("depth", "ef_search", "nprobe"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
         if self.filter is not None:

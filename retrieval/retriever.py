@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoders import STARTER, TwinEncoder
-from ..errors import IndexExistsError, IndexNotFoundError, InvalidInputError
-from ..index import AnnOptions, BuildOptions, Candidates, Index, IndexSchema, Stored
+from ..encoders import TwinEncoder
+from ..errors import InvalidInputError
+from ..index import AnnOptions, Candidates, Index, Stored
+from .building import Builds
 from .checks import as_ids, check_count
-from .filters import condition_of, names_of, parse_filter, paths_of
-from .models import Model, check_space, load, model_note, model_of
+from .filters import condition_of, names_of, parse_filter
+from .models import Model, check_space, load, model_of
 from .payload import Payload, document_of, payload_of
-from .plan import Progress, carry_out, read_whole
 from .records import Document, Hit, Query, Ranking, SearchOptions
 from .rerank import Ranked, ranked_by_cosine, reranked
-from .updates import Updates
 
 DEPTH = 100
 """Candidates that are reranked unless the caller says otherwise."""
@@ -30,64 +28,17 @@ QUERY_ROWS = 256
 _UNREAD = Payload("", "", {})
 
 
-class Retriever(Updates):
+class Retriever(Builds):
     """Two-stage search over one index folder. Make one with ``build`` or ``open``; it is a context manager too.
 
     index: the folder, searched at its last commit, whoever made it.
     encoder: the model, whose vector space is the index's.
-    last_report: what the last ``build`` or command of ``Updates`` changed by this retriever; None before any.
+    last_report: what the last command of ``Builds`` or ``Updates`` changed by this retriever; None before any.
     """
 
     def __init__(self, index: Index, encoder: TwinEncoder) -> None:
         check_space(index, encoder)
         super().__init__(index, encoder)
-
-    @classmethod
-    def build(  # noqa: PLR0913 - one call makes an index
-        cls,
-        path: str | Path,
-        documents: Iterable[Document],
-        model: Model = STARTER,
-        options: BuildOptions | None = None,
-        *,
-        filterable: Sequence[str] = (),
-        overwrite: bool = False,
-        resume: bool = False,
-        progress: Progress | None = None,
-        wait: float | None = None,
-    ) -> Retriever:
-        """Encode documents into a new index.
-
-        The documents are read to the end before the folder is touched, and become visible all at once.
-
-        model: ``starter``, a model folder, a hub id, or an encoder that is loaded already.
-        filterable: fields that filters will often ask for: found by an index of SQLite's own rather than by reading
-            every document. Any other field can be asked for too.
-        overwrite: replace an index that is there; it answers until the new one is complete.
-        resume: go on with a build that was stopped, keeping the vectors it had encoded.
-        progress: told ``(done, total)`` in texts encoded.
-        wait: seconds to wait for somebody else who writes to it.
-
-        Raises InvalidInputError for documents that cannot be taken, ModelError, IndexExistsError,
-        IndexUnfinishedError, IndexLockedError or IndexFolderError; the index is then as it was.
-        """
-        if not (overwrite or resume):
-            _check_free(path)
-        chosen = options or BuildOptions()
-        chosen = replace(chosen, filterable=(*chosen.filterable, *paths_of(filterable)))
-        encoder = load(model)
-        schema = IndexSchema(encoder.space, encoder.dimension, model_note(encoder))
-        with ExitStack() as stack, read_whole(documents, encoder.space) as records:
-            index = stack.enter_context(
-                Index.create(path, schema, chosen, overwrite=overwrite, resume=resume, wait=wait)
-            )
-            with index.writer(replace=True, wait=wait) as writer:
-                writer.put(records)
-                report = carry_out(writer, encoder, progress)
-            retriever = cls(index, encoder)
-            stack.pop_all()
-        retriever.last_report = report
-        return retriever
 
     @classmethod
     def open(cls, path: str | Path, model: Model | None = None, *, threads: int = 1) -> Retriever:
@@ -147,7 +98,8 @@ class Retriever(Updates):
         chosen = options or SearchOptions()
         where = None if chosen.filter is None else condition_of(parse_filter(chosen.filter))
         check_space(self.index, self.encoder)
-        found = self.index.search(query_vectors, k, AnnOptions(chosen.ef_search, chosen.exact), where)
+        effort = AnnOptions(chosen.ef_search, chosen.exact, chosen.nprobe)
+        found = self.index.search(query_vectors, k, effort, where)
         # Again, for the other process that replaced the index while it was searched.
         check_space(self.index, self.encoder)
         return found
@@ -218,12 +170,3 @@ def _as_queries(queries: Sequence[Query | str]) -> list[Query]:
     return [
         query if isinstance(query, Query) else Query(str(place), query) for place, query in enumerate(queries, start=1)
     ]
-
-
-def _check_free(path: str | Path) -> None:
-    """Refuse a path that holds an index before the corpus is read, which may take long."""
-    try:
-        Index.open(path).close()
-    except IndexNotFoundError:
-        return
-    raise IndexExistsError(f"{path} holds an index already: say overwrite to replace it")
