@@ -83,7 +83,7 @@ def _candidates(count: int, dimension: int) -> list[tuple[str, str]]:
     lists = 1 << max(6, round(math.log2(4 * math.sqrt(count))))
     codes = dimension // 4 if dimension % 4 == 0 else 0
     found = [
-        ("HNSW32,SQ8", "the quickest at a high recall; candidates are scored again from exact vectors"),
+        ("HNSW16,SQ8", "the quickest at a high recall; candidates are scored again from exact vectors"),
         (f"IVF{lists},SQ8", "a graph would not fit the memory; inverted lists of one byte a dimension do"),
     ]
     if codes:
@@ -117,7 +117,7 @@ def _build_bytes(key: str, count: int, dimension: int, *, full: bool) -> int:
         return work
     if family.kind is Kind.IVF:
         sample = min(count, train_rows(family)) * dimension * 4
-        return work + sample + int(1.3 * _ann_bytes(family, count, dimension))  # lists grow by doubling
+        return work + max(sample, int(1.3 * _ann_bytes(family, count, dimension)))  # lists grow by doubling
     extra = count * (_graph_bytes(key) + 4 * dimension) if full and graph_and_storage(key) else 0
     return work + extra + int(1.1 * _ann_bytes(family, count, dimension))
 

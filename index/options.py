@@ -77,7 +77,7 @@ class BuildOptions:
     memory: int | None = None
     target_recall: float | None = 0.95
     target_k: int = 100
-    ef_construction: int = 200
+    ef_construction: int = 100
     ef_search: int = 128
     nprobe: int | None = None
     tail_limit: int = 2_000

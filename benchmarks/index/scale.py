@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=2 python benchmarks/index/scale.py [--documents 1000000] [--key KEY] [--memory 2G] [--folder DIR]
 
-Vectors of 384 dimensions, drawn in clusters from a 64-dimensional subspace with a little noise, none twice; queries are
-other draws. Every phase is a process of its own. Memory is anonymous (RssAnon), the highest of samples every 20 ms, less
-what the process took before it began; mapped files do not count. Searches are single queries in one thread, ours and bare
-FAISS on the same file with the same effort in turn; ours returns exact scores and breaks ties, and has the tail beside.
+Vectors of 384 dimensions, drawn in clusters from a 64-dimensional subspace with a little noise, none twice; queries
+are other draws. Every phase is a process of its own. Memory is anonymous (RssAnon), the highest of samples every 20 ms,
+less what the process took before it began; mapped files do not count. Searches are single queries in one thread, ours
+and bare FAISS on the same file with the same effort in turn; ours has exact scores, its ties broken, and the tail.
 Prints a line of JSON a phase.
 """
 

@@ -16,7 +16,9 @@ DIMENSION = 32
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Index:
     folder = tmp_path_factory.mktemp("graph") / "x"
-    return build_vectors(folder, clustered(0, 6_200)[:6_000], BuildOptions(index_key="HNSW16", target_recall=None))
+    return build_vectors(
+        folder, clustered(0, 6_200)[:6_000], BuildOptions(index_key="HNSW16", ef_construction=200, target_recall=None)
+    )
 
 
 @given(
@@ -78,7 +80,7 @@ def test_ef_search_travels_with_the_call(graph: Index) -> None:
 def test_the_family_follows_the_number_of_vectors(tmp_path: Path) -> None:
     options = BuildOptions(flat_below=100)
     assert build_vectors(tmp_path / "few", clustered(3, 99), options).info().index_key == "Flat"
-    assert build_vectors(tmp_path / "many", clustered(3, 100), options).info().index_key == "HNSW32,SQ8"
+    assert build_vectors(tmp_path / "many", clustered(3, 100), options).info().index_key == "HNSW16,SQ8"
 
 
 @pytest.mark.parametrize("index_key", ["Flat", "HNSW16"])

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from index_world import key
-from test_search import build_vectors, clustered
+from index_world import build_vectors, clustered, key
 from twinbert.index import AnnOptions, BuildOptions, Index, Record
 from twinbert.index.twins import Twins
 
