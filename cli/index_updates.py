@@ -65,8 +65,7 @@ def sync(
 ) -> None:
     """Make the index hold exactly this corpus: add what is new, replace what has changed, remove the rest.
 
-    Says what it will do before it encodes anything. A sync that should not have been is undone by
-    `twinbert index rollback`.
+    It says what it will do before it encodes anything, and `twinbert index rollback` undoes it.
     """
     from ..retrieval import Retriever, read_documents
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, InvalidInputError
 from .records import CommitInfo
-from .segment import Segment
+from .segment import Segment, SegmentRequest
 from .store import Commit, last_commits, pending_build
 from .vectors import vector_hash
 
@@ -77,18 +77,18 @@ def oldest_needed(commits: Sequence[Commit], keep: int) -> int:
     return commits[-1 if keep > len(changes) else changes[keep - 1] + 1].number
 
 
-def keep_history(
-    connection: apsw.Connection, commit: Commit, previous: Segment | None, numbers: NDArray[np.int64]
-) -> None:
-    """Forget what is not needed any more once a segment with the vectors ``numbers`` takes the place of ``previous``.
+def keep_history(connection: apsw.Connection, request: SegmentRequest, numbers: NDArray[np.int64]) -> None:
+    """Forget what is not needed any more once the segment that was requested takes the place of the previous one.
 
-    What ``commit.options.history`` changes back need is kept, and the rows that readers were given over two
-    publications. Vectors that only undoing needs and that the new segment leaves out move to ``fresh``. Without
-    ``previous`` there is nothing to go back to. To be called in the transaction that adds ``commit``.
+    What undoing ``history`` changes needs is kept, and the rows that readers were given over two publications. Vectors
+    that only undoing needs and that the new segment leaves out move to ``fresh``. Without a previous segment there is
+    nothing to go back to. To be called in the transaction that adds the commit.
 
-    numbers: ``(n,)`` int64, ascending.
+    numbers: ``(n,)`` int64, the new segment's vectors, ascending.
     """
-    oldest = commit.number if previous is None else oldest_needed(last_commits(connection), commit.options.history)
+    commit, previous = request.commit, request.previous
+    history = commit.options.history if request.history is None else request.history
+    oldest = commit.number if previous is None else oldest_needed(last_commits(connection), history)
     forget_commits(connection, oldest)
     forget_versions(connection, died_by=-1 if previous is None else min(oldest, previous.description.before))
     needed = _numbers(connection, "SELECT DISTINCT vector FROM documents WHERE died > ?", oldest)

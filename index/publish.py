@@ -34,7 +34,7 @@ def publish(connection: apsw.Connection, layout: Layout, request: SegmentRequest
     except OSError as error:
         raise IndexFolderError(f"{folder} cannot be written ({error.strerror}): free space and try again") from error
     replace_segment(connection, request.commit.generation, encode(described[0]))
-    keep_history(connection, request.commit, request.previous, np.load(folder / NUMBERS, allow_pickle=False))
+    keep_history(connection, request, np.load(folder / NUMBERS, allow_pickle=False))
     if request.spool is not None:
         request.spool.clear()
     return described[0]

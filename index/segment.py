@@ -166,6 +166,7 @@ class SegmentRequest:
     rebuild: make the ANN index from nothing, rather than extend a copy of the previous one.
     queries: ``(q, dim)`` float32 unit rows to tune with; None for those of the previous segment.
     spool: vectors that a build has staged, adopted by the store.
+    history: changes that can be undone afterwards; None for as many as the options say.
     """
 
     commit: Commit
@@ -173,6 +174,7 @@ class SegmentRequest:
     rebuild: bool = False
     queries: NDArray[np.float32] | None = None
     spool: Spool | None = None
+    history: int | None = None
 
 
 def _open_ann(folder: Path, description: SegmentDescription) -> Ann:

@@ -81,7 +81,7 @@ def collect(session: Session, keep: int) -> GcReport:
         session.check_sizes()
         oldest = oldest_needed(last_commits(connection), keep)
         commits = forget_commits(connection, oldest)
-        published = _publish_without(session, present, oldest)
+        published = _publish_without(session, present, oldest, keep)
         versions = forget_versions(connection, died_by=oldest)
         forget_vectors(connection)
     session.tidy(published, shrink=True)
@@ -100,11 +100,11 @@ def _restore(connection: apsw.Connection, number: int, target: Commit) -> Change
     return Changes(added, changed, target.documents - added - changed, killed - changed, 0)
 
 
-def _publish_without(session: Session, present: Commit, oldest: int) -> Published | None:
+def _publish_without(session: Session, present: Commit, oldest: int, keep: int) -> Published | None:
     """A new segment, where the present one cannot do without documents that died by commit ``oldest``."""
     segment = describe_segment(session.connection, session.layout)
     if session.connection.execute(_LISTED, (segment.commit, oldest, segment.last_row)).get is None:
         return None
     build = Build(present.schema, present.options)
     commit = session.add_commit(present.documents, build, Command(COMPACT), publishing=True)
-    return session.publish(SegmentRequest(commit, session.segment()))
+    return session.publish(SegmentRequest(commit, session.segment(), history=keep))

@@ -279,6 +279,18 @@ def test_gc_forgets_and_gives_space_back(tmp_path: Path) -> None:
         assert index.verify() == []
 
 
+def test_gc_keeps_what_it_is_told_though_the_options_say_less(tmp_path: Path) -> None:
+    with build(tmp_path / "x", FIRST, BuildOptions(history=1)) as index:
+        change(index, delete=["a"])
+        change(index, delete=["b"])
+        change(index, delete=["c"])
+        assert index.gc(keep=2) == GcReport(1, 1, 0)
+        assert index.info().generation == 2
+        index.rollback(2)
+        assert contents(index) == {"b": "pear", "c": "fig"}
+        assert index.verify() == []
+
+
 def test_a_rebuilt_segment_ends_what_can_be_undone(tmp_path: Path) -> None:
     with build(tmp_path / "x", FIRST) as index:
         change(index, delete=["a"])
