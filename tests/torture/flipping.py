@@ -1,6 +1,7 @@
 """Flips bits of one file of an index, or cuts it, and says what came of it.
 
-Run as ``python -m flipping FOLDER FILE HOW STEP``.
+Run as ``python -m flipping FOLDER FILE HOW STEP BUG``.
+
 HOW is ``flip`` or ``cut``; one byte of STEP is tried. In a process of its own, for FAISS may take it down with it.
 Prints JSON: how many were found, how many changed nothing that is ever read, and the others.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
+import bugs
 from twinbert.errors import TwinBertError
 from twinbert.index import Index
 from workload import say
@@ -65,8 +67,9 @@ def damages(data: bytes, how: str, step: int) -> Iterator[tuple[int, bytes]]:
             yield offset, data[:offset] + bytes([data[offset] ^ 1 << chance.randrange(8)]) + data[offset + 1 :]
 
 
-def main(folder: Path, name: str, how: str, step: int) -> None:
+def main(folder: Path, name: str, how: str, step: int, bug: str) -> None:
     """Try them all."""
+    bugs.plant(bug)
     path, store = folder / name, folder / "store.sqlite"
     sound, known = path.read_bytes(), columns(store)
     before = read(store, known)
@@ -89,4 +92,4 @@ def main(folder: Path, name: str, how: str, step: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])

@@ -43,9 +43,9 @@ def folder(shared_place: Path) -> Path:
     return folder
 
 
-def damage(folder: Path, name: str, how: str, step: int, tally: Tally) -> None:
+def damage(folder: Path, name: str, how: str, step: int, tally: Tally, bug: str = "none") -> None:
     """Let a child try it, and count."""
-    done = run(child("flipping", folder, name, how, 1 if LONG else step))
+    done = run(child("flipping", folder, name, how, 1 if LONG else step, bug))
     assert done.returncode == 0, done.stderr[-2_000:]
     result = json.loads(done.stdout.splitlines()[-1])
     tally.tried = result["found"] + result["unused"] + len(result["missed"])
@@ -75,3 +75,9 @@ def test_cut(folder: Path, name: str, tally: Tally) -> None:
     (path,) = folder.rglob(name)
     damage(folder, str(path.relative_to(folder)), "cut", 311, tally)
     assert (tally.bad, tally.note.split()[2]) == ([], "0")
+
+
+def test_planted_verify_compares_no_checksum(folder: Path, tally: Tally) -> None:
+    (path,) = folder.rglob("vectors.npy")
+    damage(folder, str(path.relative_to(folder)), "flip", 29, tally, "verify compares no checksum")
+    assert tally.bad != []
