@@ -177,17 +177,17 @@ def add_commit(connection: apsw.Connection, commit: Commit) -> None:
 
 def pending_build(connection: apsw.Connection) -> Build | None:
     """The build that was begun and not committed, if there is one."""
-    row = connection.execute("SELECT CAST(schema AS BLOB), CAST(options AS BLOB), hash FROM builds").fetchone()
+    row = connection.execute("SELECT one, CAST(schema AS BLOB), CAST(options AS BLOB), hash FROM builds").fetchone()
     if row is None:
         return None
-    schema, options = unsealed("unfinished build", row)
+    _, schema, options = unsealed("unfinished build", row)
     return Build(_decode(schema, IndexSchema), _decode(options, BuildOptions))
 
 
 def begin_build(connection: apsw.Connection, build: Build) -> None:
     """Note durably what the next replacing commit will hold."""
-    row = sealed(encode(build.schema), encode(build.options))
-    connection.execute("INSERT OR REPLACE INTO builds VALUES (1, ?, ?, ?)", row)
+    row = sealed(1, encode(build.schema), encode(build.options))
+    connection.execute("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?)", row)
 
 
 def segment_description(connection: apsw.Connection) -> bytes:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,15 +25,27 @@ from torture_world import LONG, Tally  # noqa: E402
 TALLIES = pytest.StashKey[list[Tally]]()
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where the machine has one: the calls are the same, and syncing takes no time."""
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
     memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="twinbert-torture-", dir=memory) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="twinbert-torture-", dir=memory if os.access(memory, os.W_OK) else None
+    ) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder in memory where the machine has one: the calls are the same, and syncing takes no time."""
+    with folder_in_memory() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared_place() -> Iterator[Path]:
+    """The same for all tests of a module."""
+    with folder_in_memory() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from torture_world import ENVIRONMENT, LONG, Tally, child
 from twinbert.index import BuildOptions, Index
 from watching import state
 
-COMMITS = 3_000 if LONG else 120
-BETWEEN = 30 if LONG else 12
+COMMITS = 3_000 if LONG else 90
+BETWEEN = 30 if LONG else 9
 """Commits from one compaction to the next; half of them compact on their own, half with a change."""
 READERS = 2
 

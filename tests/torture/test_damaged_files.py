@@ -24,10 +24,10 @@ SEGMENT = [
 ]
 
 
-@pytest.fixture
-def folder(place: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(shared_place: Path) -> Path:
     """An index with everything an index can have: dead and fresh documents, several commits, a build begun."""
-    folder = place / "x"
+    folder = shared_place / "x"
     for step in STEPS[:8]:
         step.act(folder)
     with Index.open(folder) as index:
@@ -43,9 +43,9 @@ def folder(place: Path) -> Path:
     return folder
 
 
-def damage(folder: Path, name: str, how: str, step: int, tally: Tally) -> None:
+def damage(folder: Path, name: str, how: str, step: int, tally: Tally, bug: str = "none") -> None:
     """Let a child try it, and count."""
-    done = run(child("flipping", folder, name, how, 1 if LONG else step))
+    done = run(child("flipping", folder, name, how, 1 if LONG else step, bug))
     assert done.returncode == 0, done.stderr[-2_000:]
     result = json.loads(done.stdout.splitlines()[-1])
     tally.tried = result["found"] + result["unused"] + len(result["missed"])
@@ -56,17 +56,28 @@ def damage(folder: Path, name: str, how: str, step: int, tally: Tally) -> None:
 @pytest.mark.parametrize("name", SEGMENT)
 def test_flipped_in_the_segment(folder: Path, name: str, tally: Tally) -> None:
     (segment,) = (folder / "segments").iterdir()
-    damage(folder, str((segment / name).relative_to(folder)), "flip", 11, tally)
+    damage(folder, str((segment / name).relative_to(folder)), "flip", 29, tally)
     assert (tally.bad, tally.note.split()[2]) == ([], "0")
 
 
 def test_flipped_in_the_store(folder: Path, tally: Tally) -> None:
-    damage(folder, "store.sqlite", "flip", 47, tally)
+    damage(folder, "store.sqlite", "flip", 97, tally)
     assert tally.bad == []
 
 
-@pytest.mark.parametrize("name", ["vectors.npy", "ann.faiss", "store.sqlite"])
+def test_flipped_in_what_a_build_has_staged(folder: Path, tally: Tally) -> None:
+    damage(folder, "staged.npy", "flip", 3, tally)
+    assert tally.bad == []
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "ann.faiss", "staged.npy", "store.sqlite"])
 def test_cut(folder: Path, name: str, tally: Tally) -> None:
     (path,) = folder.rglob(name)
     damage(folder, str(path.relative_to(folder)), "cut", 311, tally)
     assert (tally.bad, tally.note.split()[2]) == ([], "0")
+
+
+def test_planted_verify_compares_no_checksum(folder: Path, tally: Tally) -> None:
+    (path,) = folder.rglob("vectors.npy")
+    damage(folder, str(path.relative_to(folder)), "flip", 29, tally, "verify compares no checksum")
+    assert tally.bad != []

@@ -14,9 +14,9 @@ from judging import fault
 from torture_world import LONG, Tally, child, run
 
 REFUSAL = re.compile(r"refused: .*(disk's space|free space)")
-LIMITS = range(40_000, 400_000, 4_000 if LONG else 150_000)
+LIMITS = range(40_000, 400_000, 4_000 if LONG else 200_000)
 """Bytes that a file may have, in a process that may write no larger one."""
-SIZES = range(280, 900, 20 if LONG else 300)
+SIZES = range(280, 900, 20 if LONG else 400)
 """Kibibytes of the disk."""
 
 

@@ -24,7 +24,7 @@ from twinbert.index.seals import sealed
 from visiting import REFUSED, WELL
 from workload import STEPS
 
-EXAMPLES = 400 if LONG else 30
+EXAMPLES = 400 if LONG else 12
 FUZZED = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -60,12 +60,12 @@ def visit(visitor: subprocess.Popen[str]) -> Visit:
     return call
 
 
-@pytest.fixture
-def sound(place: Path) -> Path:
+@pytest.fixture(scope="module")
+def sound(shared_place: Path) -> Path:
     """A folder as a stranger begins with."""
     for step in STEPS[:8]:
-        step.act(place / "sound")
-    return place / "sound"
+        step.act(shared_place / "sound")
+    return shared_place / "sound"
 
 
 class Stranger:
