@@ -33,6 +33,17 @@ class Selector:
         self._bits = np.packbits(alive, bitorder="little")  # FAISS keeps a pointer to it
         self.faiss = _faiss.IDSelectorBitmap(self._bits)
         self.count = int(np.count_nonzero(alive))
+        self._alive = alive
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self._alive.nbytes + self._bits.nbytes
+
+    def among(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of ``nodes``, ``(n,)``, that a search may answer with, in their order; -1 stands for none."""
+        found = nodes[nodes >= 0]
+        return found[self._alive[found]]
 
 
 class Ann:

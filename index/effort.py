@@ -1,51 +1,56 @@
-"""How hard one search looks: by its own options, else as tuned, else by default; scaled to what may be answered."""
+"""How hard one search looks: by its own options, else as tuned, else by default."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InvalidInputError
-from .ann import Ann
+from .ann import SPARE, Ann
 from .ann_build import default_visits
 from .keys import Family, Kind
 from .options import AnnOptions
+from .planning import Plan, Reach
 from .snapshot import Snapshot
 
 _EF_PER_WANTED = 2
 """A graph examines so many candidates for each neighbour wanted beyond those it was tuned for."""
 _EXACT_SHARE = 0.25
 """A search for more than this share of the living vectors scores them all: a graph would visit most."""
-_VISIT_COST = 25
-"""Vectors that a graph compares for each candidate it examines, in units of one compared by an exact search."""
+_FEW_LEFT_OUT = 0.95
+"""Where at least this share may be answered, the index leaves out the rest itself, and looks that much harder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """visits: efSearch or nprobe. refine: candidates scored again exactly for each one wanted."""
+    """How to ask an index.
+
+    visits: efSearch or nprobe. refine: candidates scored again exactly for each one wanted.
+    plan, reach: how to find those that may be answered among more that may not; None where the index does so itself.
+    """
 
     visits: int
     refine: int
+    plan: Plan | None = None
+    reach: Reach | None = None
 
 
 def effort_of(snapshot: Snapshot, ann: Ann, k: int, options: AnnOptions) -> Effort | None:
     """The effort of a search for ``k`` candidates; None where exact search is asked for, or is the cheaper way.
 
-    An index finds few that may be answered among many that may not unless it looks harder, by as much as they are
-    fewer. Raises InvalidInputError for an option that the index's family does not have.
+    Raises InvalidInputError for an option that the index's family does not have.
     """
     _check(ann.family, options)
     if options.exact or k > snapshot.nodes * _EXACT_SHARE:
         return None
     effort = _chosen(snapshot, ann, k, options)
     share = snapshot.nodes / len(ann.twins)
-    if share == 1:
-        return effort
-    visits = max(1, round(effort.visits / share))
-    exact_is_cheaper = {
-        Kind.HNSW: snapshot.nodes < _VISIT_COST * visits,
-        Kind.IVF: visits >= ann.family.lists,
-    }
-    return None if exact_is_cheaper[ann.family.kind] else Effort(visits, effort.refine)
+    if snapshot.selector is None or share >= _FEW_LEFT_OUT:
+        return Effort(max(1, round(effort.visits / share)), effort.refine)
+    tuning = snapshot.segment.description.tuning
+    wanted = k * effort.refine + SPARE
+    plan = Plan(ann, snapshot.selector, wanted, effort.visits, max(wanted, tuning.k if tuning else 0))
+    reach = plan.reach(share)
+    return None if reach is None else replace(effort, plan=plan, reach=reach)
 
 
 def _chosen(snapshot: Snapshot, ann: Ann, k: int, options: AnnOptions) -> Effort:

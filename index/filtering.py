@@ -140,9 +140,10 @@ def _matching(connection: apsw.Connection, commit: Commit, where: Condition) -> 
 
 
 def _bytes(kept: Iterable[Snapshot]) -> int:
-    """Memory that narrowed snapshots have for themselves, but for the selector: an eighth of ``alive`` more."""
+    """Memory that narrowed snapshots have for themselves."""
     return sum(
-        array.nbytes
+        part.nbytes
         for one in kept
-        for array in (one.dead_slots, one.alive, one.tail.live_rows, one.tail.live_positions)
+        for part in (one.dead_slots, one.alive, one.tail.live_rows, one.tail.live_positions, one.selector)
+        if part is not None
     )

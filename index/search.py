@@ -94,13 +94,21 @@ def _exact_positions(snapshot: Snapshot, queries: NDArray[np.float32], k: int) -
 def _by_ann(snapshot: Snapshot, ann: Ann, queries: NDArray[np.float32], k: int, effort: Effort) -> Iterator[_Scored]:
     """What the index finds; searched exactly where it came back short, or tied at its edge."""
     wanted = k * effort.refine + SPARE
-    nodes, _ = ann.search(queries, wanted, effort.visits, snapshot.selector)
     enough = min(wanted, snapshot.nodes)
-    for query, row in zip(queries, nodes, strict=True):
+    for query, row in zip(queries, _nodes(snapshot, ann, queries, wanted, effort), strict=True):
         found = _scored(snapshot, query, ann.twins.positions(row))
-        if np.count_nonzero(row >= 0) < enough or found.tied_at_edge(k):
+        if len(row) < enough or found.tied_at_edge(k):
             found = _scored(snapshot, query, _exact_positions(snapshot, query[None], k)[0])
         yield found
+
+
+def _nodes(
+    snapshot: Snapshot, ann: Ann, queries: NDArray[np.float32], wanted: int, effort: Effort
+) -> list[NDArray[np.int64]]:
+    if effort.plan is not None and effort.reach is not None:
+        return effort.plan.nodes(queries, effort.reach)
+    nodes, _ = ann.search(queries, wanted, effort.visits, snapshot.selector)
+    return [row[row >= 0] for row in nodes]
 
 
 def _rank(snapshot: Snapshot, found: _Scored, k: int, ids_of: IdsOf) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
