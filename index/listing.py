@@ -16,8 +16,9 @@ from .options import BuildOptions, IndexSchema
 from .reader import Reader
 from .readonly import ReadConnection
 from .records import Stored
+from .seals import document_hash
 from .snapshot import Snapshot
-from .store import Commit, current_commit, document_hash
+from .store import Commit, current_commit
 
 PAGE_ROWS = 1_000
 _NEXT = """
