@@ -51,8 +51,7 @@ TuneQueries = Annotated[
     Optional[str],  # noqa: UP045 - as above
     typer.Option(
         metavar="FILE",
-        help="Queries to tune the search effort with: JSONL of _id and text, or .txt, one a line. "
-        "[default: titles and spans of documents]",
+        help="What users ask, to tune the search effort with: JSONL of _id and text, or .txt, one a line.",
     ),
 ]
 

@@ -63,7 +63,8 @@ def build(
 ) -> None:
     """Encode a corpus into a new index.
 
-    The corpus is read to the end first: a bad row leaves everything as it was.
+    The corpus is read to the end first: a bad row leaves everything as it was. An approximate index is tuned with
+    titles and spans of its documents, encoded as queries are, where no --tune-queries are given.
     """
     from ..encoders import TwinEncoder
     from ..index import BuildOptions

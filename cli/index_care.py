@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInputError
-from .options import AsJson, IndexPath, Wait
+from .build_options import TuneQueries, note_built, tuning_queries
+from .options import AsJson, IndexPath, ModelName, Wait
 from .output import print_columns, print_facts, print_json, print_line
 from .tuning import print_tuning
 
@@ -96,12 +97,29 @@ def verify(index: IndexPath, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def compact(index: IndexPath, wait: Wait = None, as_json: AsJson = False) -> None:
-    """Write fresh documents and the segment into one new segment, and leave the dead out."""
-    from ..index import Index
+def compact(
+    index: IndexPath,
+    tune_queries: TuneQueries = None,
+    model: ModelName = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write fresh documents and the segment into one new segment, and leave the dead out.
 
-    with Index.open(index) as opened:
-        print_facts({"generation": opened.compact(wait=wait)}, as_json=as_json)
+    The model is needed only to tune the search effort anew, with --tune-queries.
+    """
+    from ..index import Index
+    from ..retrieval import Retriever
+
+    queries = tuning_queries(tune_queries)
+    if queries is None:
+        with Index.open(index) as opened:
+            generation = opened.compact(wait=wait)
+    else:
+        with Retriever.open(index, model) as retriever:
+            generation = retriever.compact(queries, wait=wait)
+            note_built(retriever.index, tune_queries)
+    print_facts({"generation": generation}, as_json=as_json)
 
 
 def gc(

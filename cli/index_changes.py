@@ -12,7 +12,7 @@ from .output import note, print_facts
 
 if TYPE_CHECKING:
     from ..index import ChangePlan, ChangeReport, Index
-    from ..retrieval import Document
+    from ..retrieval import Document, Retriever
 
 
 def noting_blank(documents: Iterable[Document]) -> Iterator[Document]:
@@ -27,13 +27,16 @@ def noting_blank(documents: Iterable[Document]) -> Iterator[Document]:
         note(f"note: document {blank[0]!r}{more}: neither title nor text, kept but hard to find")
 
 
-def tidied(index: Index, report: ChangeReport, wait: float | None) -> ChangeReport:
+def tidied(index: Index, report: ChangeReport, wait: float | None, retriever: Retriever | None = None) -> ChangeReport:
     """Compact an index that a change left worn, and give the change's report with the generation after it.
 
     The change is stored by then: where compacting fails, a note says so and the command has succeeded.
+
+    retriever: of the index, where the command has loaded its model.
     """
+    compact = index.compact if retriever is None else retriever.compact
     try:
-        return replace(report, generation=index.compact(wait=wait)) if index.is_worn else report
+        return replace(report, generation=compact(wait=wait)) if index.is_worn else report
     except TwinBertError as error:
         note(f"note: the change is stored, but the index could not be compacted: {error}")
         return report

@@ -46,7 +46,7 @@ def upsert(
             return
         with progress_bar("encoding", quiet=quiet) as progress:
             report = retriever.upsert(documents, progress, wait=wait)
-        report = tidied(retriever.index, report, wait)
+        report = tidied(retriever.index, report, wait, retriever)
     print_changes(report, started, as_json=as_json)
 
 
@@ -78,7 +78,7 @@ def sync(
             return
         with progress_bar("encoding", quiet=quiet) as progress:
             report = retriever.sync(documents, progress, allow_empty=allow_empty, planned=note_plan, wait=wait)
-        report = tidied(retriever.index, report, wait)
+        report = tidied(retriever.index, report, wait, retriever)
     print_changes(report, started, as_json=as_json)
 
 

@@ -15,7 +15,7 @@ from .filters import paths_of
 from .models import Model, load, model_note
 from .plan import Progress, encode_pending, read_whole, stored_records
 from .records import Document
-from .tuning_queries import QuerySample, tune_with
+from .tuning_queries import QuerySample, is_tuned, tune_with
 from .updates import Updates
 
 Announce = Callable[[Choice], None]
@@ -71,7 +71,7 @@ class Builds(Updates):
                 Index.create(path, filling.schema, chosen, overwrite=overwrite, resume=resume, wait=wait)
             )
             with index.writer(replace=True, wait=wait) as writer:
-                report = filling.fill(writer, records)
+                report = filling.fill(writer, records, chosen)
             retriever = cls(index, filling.encoder)
             stack.pop_all()
         retriever.last_report = report
@@ -108,7 +108,7 @@ class Builds(Updates):
             index = Index.create(path, filling.schema, chosen, overwrite=True, resume=resume, wait=wait)
             stack.enter_context(index)
             with index.writer(replace=True, wait=wait) as writer, Listing(path) as present:
-                report = filling.fill(writer, stored_records(present, filling.encoder.space))
+                report = filling.fill(writer, stored_records(present, filling.encoder.space), chosen)
             retriever = cls(index, filling.encoder)
             stack.pop_all()
         retriever.last_report = report
@@ -129,15 +129,16 @@ class Filling:
         """What the vectors of such an index are."""
         return IndexSchema(self.encoder.space, self.encoder.dimension, model_note(self.encoder))
 
-    def fill(self, writer: Writer, records: Iterable[Record]) -> ChangeReport:
-        """Put records, encode the texts whose vector is not in the store yet, and commit."""
+    def fill(self, writer: Writer, records: Iterable[Record], options: BuildOptions) -> ChangeReport:
+        """Put records, encode the texts whose vector is not in the store yet, and commit a build of ``options``."""
         sample = QuerySample()
         writer.put(sample.watch(records) if self.queries is None else records)
         choice = writer.choice()
         if self.announce:
             self.announce(choice)
         encode_pending(writer, self.encoder, self.progress)
-        tune_with(writer, self.encoder, choice, sample.queries() if self.queries is None else self.queries)
+        if is_tuned(choice, options):
+            tune_with(writer, self.encoder, sample.queries() if self.queries is None else self.queries)
         return writer.commit()
 
 

@@ -81,7 +81,7 @@ def _encoded_again(
         index.writer(replace=True, repair=True, wait=wait) as writer,
         Listing(path) as present,
     ):
-        report = Filling(encoder, progress=counted).fill(writer, stored_records(present, schema.space))
+        report = Filling(encoder, progress=counted).fill(writer, stored_records(present, schema.space), options)
     return RebuildReport(report.generation, report.documents, counted.total, str(damage))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..encoders import TwinEncoder
 from ..errors import InvalidInputError
-from ..index import Choice, Record, Writer
+from ..index import BuildOptions, Choice, Listing, Record, Writer
 from .corpus import read_queries
 from .formats import Source, read_lines
 from .payload import decoded
@@ -60,6 +60,16 @@ class QuerySample:
         return " ".join(words[start : start + length])[:LONGEST]
 
 
+def sampled_queries(path: Path | str) -> list[str]:
+    """Stand-ins for queries from the documents that an index stores."""
+    sample = QuerySample()
+    with Listing(path) as present:
+        for page in present.pages():
+            for stored in page:
+                sample.take(stored.payload)
+    return sample.queries()
+
+
 def read_tuning_queries(path: Path | str) -> list[str]:
     """Queries from a file as ``read_queries`` takes them, or a text file (``.txt``, ``.txt.gz``) of one query a line.
 
@@ -74,9 +84,13 @@ def read_tuning_queries(path: Path | str) -> list[str]:
     return texts
 
 
-def tune_with(writer: Writer, encoder: TwinEncoder, choice: Choice, queries: Sequence[str]) -> None:
-    """Hand the index vectors of queries, at most 500 of them evenly spread, where it will search by approximation."""
-    if choice.index_key == "Flat" or not queries:
-        return
-    step = max(1, -(-len(queries) // MOST))
-    writer.tune_with(encoder.encode_queries(list(queries[::step])))
+def is_tuned(choice: Choice, options: BuildOptions) -> bool:
+    """Whether an index so chosen searches by approximation, to a target."""
+    return choice.index_key != "Flat" and options.target_recall is not None
+
+
+def tune_with(writer: Writer, encoder: TwinEncoder, queries: Sequence[str]) -> None:
+    """Hand the index vectors of queries, at most 500 of them, evenly spread; of none it makes its own stand-ins."""
+    if queries:
+        step = -(-len(queries) // MOST)
+        writer.tune_with(encoder.encode_queries(list(queries[::step])))

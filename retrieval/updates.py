@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, overload
 
@@ -13,6 +13,7 @@ from .checks import as_ids
 from .models import check_space
 from .plan import Planned, Progress, carry_out, read_whole
 from .records import Document
+from .tuning_queries import is_tuned, sampled_queries, tune_with
 
 
 class Updates:
@@ -114,6 +115,28 @@ class Updates:
             writer.delete(wanted)
             report = writer.commit()
         return DeleteReport(report.removed, report.missing)
+
+    def compact(self, tune_queries: Sequence[str] | None = None, *, wait: float | None = None) -> int:
+        """Write a new segment of what lives, as ``Index.compact``, and give its generation.
+
+        An approximate index that was tuned without queries is tuned with titles and spans of its documents.
+
+        tune_queries: what users ask, to tune the search effort with from now on.
+
+        Raises SpaceMismatchError when another process has built the index with another model; else as
+        ``Index.compact``.
+        """
+        check_space(self.index, self.encoder)
+        tuning = self.index.info().tuning
+        if tune_queries is None and tuning is not None and not tuning.proxy:
+            return self.index.compact(wait=wait)
+        with self.index.writer(wait=wait) as writer:
+            check_space(self.index, self.encoder)
+            choice = writer.choice()
+            if is_tuned(choice, self.index.options):
+                queries = sampled_queries(self.index.path) if tune_queries is None else tune_queries
+                tune_with(writer, self.encoder, queries)
+            return writer.commit(compact=True).generation
 
     def history(self) -> list[CommitInfo]:
         """The commits that the index remembers, the last one first."""

@@ -9,6 +9,7 @@ import pytest
 import twinbert
 from twinbert.encoders.config import TowerConfig, TwinConfig
 from twinbert.encoders.training.recipe import Recipe
+from twinbert.index import Index
 
 ROOT = Path(twinbert.__file__).resolve().parent
 
@@ -25,6 +26,20 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert capsys.readouterr().out.startswith("svc ")
     rankings = names["rankings"]
     assert [hit.id for hit in rankings[0].hits] == ["svc"]  # type: ignore[index]
+
+
+def test_an_index_of_own_vectors_works_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (program,) = blocks("docs/index.md", "python")
+    names: dict[str, object] = {}
+    exec(compile(program, "docs/index.md", "exec"), names)
+    assert names["best"] == ["item-0", "item-1"]
+    with Index.open("own.index") as index:
+        assert (len(index), "item-0" in index, index.info().index_key) == (999, False, "HNSW32")
+        tuning = index.info().tuning
+        assert tuning is not None
+        assert (tuning.queries, tuning.proxy) == (100, False)
+        assert index.verify() == []
 
 
 def test_every_command_that_the_documents_name_exists(run_help) -> None:

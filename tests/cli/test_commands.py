@@ -199,6 +199,7 @@ def test_a_compaction_that_fails_does_not_fail_the_change(
         raise IndexLockedError("somebody else writes")
 
     monkeypatch.setattr("twinbert.index.Index.compact", locked)
+    monkeypatch.setattr("twinbert.retrieval.Retriever.compact", locked)
     upserted = run("index", "upsert", soon_worn, "-", "--json", stdin=NEW)
     note = "note: the change is stored, but the index could not be compacted: somebody else writes\n"
     assert (upserted.status, upserted.err) == (0, note)

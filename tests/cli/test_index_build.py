@@ -187,3 +187,12 @@ def test_export_refuses_a_vectors_file_of_another_kind(index: Path, tmp_path: Pa
     result = run("index", "export", index, "--vectors", tmp_path / "v.csv")
     assert result.status == 2
     assert "vectors are written as .npy, not as v.csv: name the file so" in result.err
+
+
+def test_compact_tunes_anew_with_queries(tmp_path: Path, corpus: Path, queries: Path, run) -> None:
+    run("index", "build", tmp_path / "x", corpus, "--index-key", "HNSW8", "--target-k", "2")
+    result = run("index", "compact", tmp_path / "x", "--tune-queries", queries, "--json")
+    assert (result.status, json.loads(result.out)) == (0, {"generation": 2})
+    assert result.err.endswith(f"tuned with 2 queries of {queries}\n")
+    assert run("index", "compact", tmp_path / "x").err == ""
+    assert json.loads(run("index", "info", tmp_path / "x", "--json").out)["tuning"]["queries"] == 2

@@ -161,3 +161,32 @@ def test_a_budget_that_nothing_fits_is_told_before_anything_is_encoded(
             tmp_path / "i", documents, starter, options, progress=lambda done, total: calls.append((done, total))
         )
     assert calls == []
+
+
+def test_an_index_that_outgrows_exact_search_is_tuned_with_parts_of_its_documents(
+    tmp_path: Path, documents: list[Document], starter: TwinEncoder
+) -> None:
+    with Retriever.build(tmp_path / "i", documents[:10], starter, BuildOptions(flat_below=20, target_k=5)) as retriever:
+        retriever.compact()
+        assert retriever.index.info().tuning is None
+        retriever.upsert(documents)
+        assert retriever.compact() == 3
+        tuning = retriever.index.info().tuning
+        assert tuning is not None
+        assert (tuning.queries, tuning.proxy) == (30, False)
+        retriever.compact()
+        assert retriever.index.info().tuning is not None
+        retriever.compact(["merge dictionaries", "sort"])
+        tuning = retriever.index.info().tuning
+        assert tuning is not None
+        assert tuning.queries == 2
+
+
+def test_no_target_needs_no_queries(
+    tmp_path: Path, documents: list[Document], starter: TwinEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TwinEncoder, "encode_queries", lambda *_: pytest.fail("queries were encoded"))
+    options = BuildOptions(index_key="HNSW8", target_recall=None)
+    with Retriever.build(tmp_path / "i", documents, starter, options) as retriever:
+        retriever.compact()
+        assert retriever.index.info().tuning is None
