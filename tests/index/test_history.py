@@ -1,4 +1,4 @@
-"""Undoing: any sequence of commands, rollbacks and forgetting leaves the index as it leaves a list of past states."""
+"""Any sequence of commands, rollbacks and forgetting leaves an index, and filtered searches, as a list of states has it."""
 
 import shutil
 import signal
@@ -14,9 +14,9 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, records, vectors
+from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, named, records, vectors
 from twinbert.errors import IndexLockedError, InvalidInputError
-from twinbert.index import BuildOptions, GcReport, Index, IndexSchema
+from twinbert.index import BuildOptions, Condition, GcReport, Index, IndexSchema
 
 NAMES = st.sampled_from([f"d{number}" for number in range(8)])
 TEXTS = st.sampled_from([f"text {number}" for number in range(5)])
@@ -26,6 +26,7 @@ OPTIONS = [
     BuildOptions(history=2),
     BuildOptions(history=0),
     BuildOptions(index_key="HNSW8", history=3),
+    BuildOptions(index_key="IVF2,SQ8", target_k=3, tail_limit=2),
 ]
 SCHEMAS = [SCHEMA, IndexSchema(space="other", dimension=5, model="another")]
 
@@ -121,6 +122,15 @@ class HistoryMachine(RuleBasedStateMachine):
     def collect(self, keep: int) -> None:
         self.index.gc(keep)
         self.keep(keep)
+
+    @rule(query=TEXTS, wanted=st.sets(TEXTS, max_size=3), k=st.integers(1, 9))
+    def search_some(self, query: str, wanted: set[str], k: int) -> None:
+        dimension = self.now.schema.dimension
+        matching = {name: text for name, text in self.now.documents.items() if text in wanted}
+        where = Condition(f"payload IN ({', '.join('?' * len(wanted))})", tuple(sorted(wanted)))
+        for index in (self.index, self.other):
+            found = index.search(vectors([query], dimension), k, where=where)
+            assert named(index, found) == expected(matching, query, k, dimension)
 
     @rule()
     def reopen(self) -> None:
