@@ -20,8 +20,8 @@ CREATE TEMP TABLE restored (id TEXT PRIMARY KEY, row INTEGER NOT NULL, vector IN
 _RESTORE = """
 INSERT INTO temp.restored SELECT id, row, vector, hash FROM documents WHERE died > ?1 AND born <= ?1
 """
-_LAST_ROW = "SELECT coalesce((SELECT row FROM documents WHERE born <= ? ORDER BY row DESC LIMIT 1), 0)"
 # Rows grow with commits, so what was born since is what comes after the last row of then.
+_LAST_ROW = "SELECT coalesce((SELECT row FROM documents WHERE born <= ? ORDER BY row DESC LIMIT 1), 0)"
 _COUNT = """
 SELECT count(*) FILTER (WHERE live.row IS NULL),
     count(*) FILTER (WHERE live.hash <> restored.hash OR live.vector <> restored.vector)
