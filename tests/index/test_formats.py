@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import apsw
 import numpy as np
 import pytest
 from test_damage import edit
@@ -43,16 +44,30 @@ def documents(index: Index) -> dict[str, str]:
     return {stored.id: stored.payload for stored in index.get(list(index.ids())) if stored is not None}
 
 
+def declared(folder: Path) -> list[tuple[str, str]]:
+    address = f"file:{folder / 'store.sqlite'}?immutable=1"  # which leaves no file beside it
+    connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    return connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").fetchall()
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if "store" not in path.name)
+
+
 def test_the_present_format_is_kept() -> None:
     assert f"index-format-{FORMAT}" in [folder.name for folder in FOLDERS]
 
 
 def test_what_an_index_of_the_present_version_holds_is_what_is_kept(tmp_path: Path) -> None:
-    """Lest the fixture is of a format that was changed without a new number."""
+    """Lest the format is changed without a new number: then the fixture is made anew, while it is not released yet."""
     make_index.main(tmp_path)
     made = json.loads((tmp_path / "expected.json").read_text(encoding="utf-8"))
     kept = json.loads((FIXTURES / f"index-format-{FORMAT}" / "expected.json").read_text(encoding="utf-8"))
     assert (made["documents"], made["vectors"], made["schema"]) == (kept["documents"], kept["vectors"], kept["schema"])
+
+    present = FIXTURES / f"index-format-{FORMAT}" / "index"
+    assert declared(tmp_path / "index") == declared(present)
+    assert [path.name for path in files(tmp_path / "index")] == [path.name for path in files(present)]
 
     def counts(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{name: value for name, value in commit.items() if name != "made"} for commit in history]
