@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import IndexNotFoundError
 from .layout import Layout
+from .options import IndexSchema
 from .records import ChangeReport, GcReport
 from .session import Session, settle
 from .undo import collect, roll_back
@@ -22,6 +23,7 @@ class Commands:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._wrote = False
+        self._begun: IndexSchema | None = None
 
     def writer(
         self, *, replace: bool = False, sync: bool = False, repair: bool = False, wait: float | None = None
@@ -34,7 +36,7 @@ class Commands:
             index cannot be opened meanwhile where one of its fresh vectors is damaged.
         """
         self._wrote = True
-        return Writer(self._layout, replace=replace, sync=sync, repair=repair, wait=wait)
+        return Writer(self._layout, replace=replace, sync=sync, repair=repair, wait=wait, begun=self._begun)
 
     def compact(self, *, wait: float | None = None) -> int:
         """Write a new generation of what is live, and return its number.

@@ -119,7 +119,7 @@ def narrowed(snapshot: Snapshot, rows: NDArray[np.int64]) -> Snapshot:
     fresh = np.isin(tail.live_rows, rows)
     if np.count_nonzero(chosen & ~snapshot.dead_slots) + np.count_nonzero(fresh) != len(rows):
         raise IndexDamagedError(
-            f"segment {segment.description.generation} lacks documents of the store: build the index again"
+            f"segment {segment.description.generation} lacks documents of the store: twinbert index rebuild mends it"
         )
     living = replace(tail, live_rows=tail.live_rows[fresh], live_positions=tail.live_positions[fresh])
     return Snapshot.of(snapshot.commit, segment, living, ~chosen)

@@ -129,7 +129,9 @@ def lost_vectors(connection: apsw.Connection, segment: Segment) -> NDArray[np.in
 def _move_to_fresh(connection: apsw.Connection, segment: Segment, numbers: NDArray[np.int64]) -> None:
     places = segment.positions_of(numbers)
     if (places < 0).any():
-        raise IndexDamagedError("versions that history remembers have lost their vectors: build the index again")
+        raise IndexDamagedError(
+            "versions that history remembers have lost their vectors: twinbert index rebuild mends it"
+        )
     for number, place in zip(numbers.tolist(), places.tolist(), strict=True):
         data = stored_bytes(segment, place)
         connection.execute("INSERT INTO fresh VALUES (?, ?, ?)", (number, data, vector_hash(data)))

@@ -70,7 +70,7 @@ class Index(Commands):
             family_of(options.index_key, schema.dimension)
         begin(layout, Build(schema, options or BuildOptions()), overwrite=overwrite, resume=resume, wait=wait)
         index = cls(layout)
-        index._wrote = True
+        index._wrote, index._begun = True, schema
         return index
 
     @classmethod

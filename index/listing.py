@@ -30,7 +30,7 @@ WHERE row > ?1 AND born <= ?2 AND (died IS NULL OR died > ?2) ORDER BY row LIMIT
 class Listing:
     """What lives at the last commit, as a context. It holds no lock, and stays at that commit.
 
-    vectors: whether vectors will be asked for; the segment's are then held against their checksum first. Without, the
+    vectors: whether vectors will be asked for; the segment is then held against its checksums first. Without, the
         store alone is read: damage to a segment is no hindrance.
 
     Raises IndexNotFoundError, IndexUnfinishedError, IndexDamagedError or IndexFolderError.
@@ -89,7 +89,7 @@ class Listing:
             snapshot = self._reader.current()
             try:
                 segment = snapshot.segment
-                segment.check_seals(self._layout.segment(segment.description.generation), derived=False)
+                segment.check_seals(self._layout.segment(segment.description.generation))
             except IndexDamagedError:
                 # Somebody may have replaced the generation meanwhile.
                 if self._reader.current() is snapshot:

@@ -34,8 +34,8 @@ from .twins import Twins
 VECTORS, NUMBERS, ROWS, STARTS, BY_ROW = "vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy"
 ANN, MEMBERS, NODES, QUERIES = "ann.faiss", "members.npy", "nodes.npy", "queries.npy"
 STORED = frozenset({VECTORS, NUMBERS, ROWS, STARTS, BY_ROW})
-DERIVED = frozenset({ANN, MEMBERS, NODES, QUERIES})
-"""Files that ``Index.rebuild`` makes anew from the others."""
+DERIVED = frozenset({ANN, MEMBERS, NODES, QUERIES, ROWS, STARTS, BY_ROW})
+"""Files that ``Index.rebuild`` makes anew, from the others and from the store."""
 
 
 _MAGIC = b"\x93NUMPY\x01\x00"
@@ -99,7 +99,7 @@ class Segment:
     def open(cls, folder: Path, description: SegmentDescription, *, derived: bool = True) -> Segment:
         """Map the files; raises IndexDamagedError naming a file that is missing, cut or of another shape.
 
-        derived: False leaves out what can be made anew, so that damage there is no hindrance.
+        derived: False leaves out what can be made anew, so that damage there is no hindrance: no vector has documents.
         """
         description.check_names(folder)
         for name, seal in description.files.items():
@@ -107,14 +107,14 @@ class Segment:
                 check_size(folder / name, seal)
         if description.dtype not in VECTOR_TYPES.values():
             raise IndexDamagedError(f"{folder} holds {description.dtype} vectors, which no version writes: restore it")
-        n, m = description.vectors, description.documents
+        n, m = description.vectors, description.documents if derived else 0
         segment = cls(
             description,
             vectors=_mapped(folder / VECTORS, description.dtype, (n, description.dimension)),
             numbers=_mapped(folder / NUMBERS, "<i8", (n,)),
-            rows=_mapped(folder / ROWS, "<i8", (m,)),
-            starts=_mapped(folder / STARTS, "<i8", (n + 1,)),
-            by_row=_mapped(folder / BY_ROW, "<i8", (m,)),
+            rows=_mapped(folder / ROWS, "<i8", (m,)) if derived else _nothing(m),
+            starts=_mapped(folder / STARTS, "<i8", (n + 1,)) if derived else _nothing(n + 1),
+            by_row=_mapped(folder / BY_ROW, "<i8", (m,)) if derived else _nothing(m),
             ann=_open_ann(folder, description) if derived and ANN in description.files else None,
         )
         segment._check_order(folder)
@@ -122,7 +122,7 @@ class Segment:
 
     def _check_order(self, folder: Path) -> None:
         """Nothing may lead out of the arrays: checksums are compared by ``verify``, a search trusts what it reads."""
-        n, m = self.description.vectors, self.description.documents
+        n, m = self.description.vectors, len(self.rows)
         sound = {
             NUMBERS: not (np.diff(self.numbers) <= 0).any(),
             STARTS: self.starts[0] == 0 and self.starts[n] == m and not (np.diff(self.starts) < 0).any(),
@@ -130,7 +130,7 @@ class Segment:
         }
         for name, in_order in sound.items():
             if not in_order:
-                raise IndexDamagedError(f"{folder / name} is damaged: restore it or build the index again")
+                raise IndexDamagedError(f"{folder / name} is damaged: restore it, or mend it by twinbert index rebuild")
 
     def check_seals(self, folder: Path, *, derived: bool = True) -> None:
         """Raise IndexDamagedError naming a file of the segment that does not match its checksum.
@@ -142,7 +142,7 @@ class Segment:
                 continue
             check_size(folder / name, seal)
             if checksum(folder / name) != seal.blake2b:
-                raise IndexDamagedError(f"{folder / name} does not match its checksum: build the index again")
+                raise IndexDamagedError(f"{folder / name} does not match its checksum: twinbert index rebuild mends it")
 
     def slots_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Slot of each row number, -1 where the segment does not hold it; ``(n,)`` int64 both."""
@@ -195,9 +195,15 @@ def is_sound(path: Path, seal: FileSeal) -> bool:
 def check_size(path: Path, seal: FileSeal) -> None:
     """Raise IndexDamagedError unless the file is there in full length."""
     if not path.is_file() or path.is_symlink():
-        raise IndexDamagedError(f"{path} is missing: restore it or build the index again")
+        raise IndexDamagedError(f"{path} is missing: restore it, or mend it by twinbert index rebuild")
     if (size := path.stat().st_size) != seal.bytes:
-        raise IndexDamagedError(f"{path} has {size} bytes instead of {seal.bytes}: restore it or build the index again")
+        raise IndexDamagedError(
+            f"{path} has {size} bytes instead of {seal.bytes}: restore it, or mend it by twinbert index rebuild"
+        )
+
+
+def _nothing(n: int) -> NDArray[np.int64]:
+    return np.zeros(n, dtype=np.int64)
 
 
 def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -209,7 +215,7 @@ def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
         sound = magic == _MAGIC and file.read(length).rstrip() == header
         start = file.tell()
     if not sound or path.stat().st_size != start + math.prod(shape) * dtype.itemsize:
-        raise IndexDamagedError(f"{path} is not {kind} {shape}: restore it or build the index again")
+        raise IndexDamagedError(f"{path} is not {kind} {shape}: restore it, or mend it by twinbert index rebuild")
     # A plain view: slices of a memmap cost more to make than to read.
     return np.asarray(np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape))
 

@@ -150,7 +150,7 @@ def _fill(
             block[place] = from_blob(data, block.shape[1])
             filled[place] = True
     if not filled.all():
-        raise IndexDamagedError("documents of the index have lost their vectors: build the index again")
+        raise IndexDamagedError("documents of the index have lost their vectors: twinbert index rebuild mends it")
 
 
 def _check_dimension(stored: int, wanted: int) -> None:

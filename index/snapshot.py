@@ -160,7 +160,9 @@ def _dead_slots(connection: apsw.Connection, segment: Segment) -> NDArray[np.boo
     )
     slots = segment.slots_of(np.fromiter((row for (row,) in died), dtype=np.int64))
     if (slots < 0).any():
-        raise IndexDamagedError(f"segment {description.generation} lacks documents of the store: build the index again")
+        raise IndexDamagedError(
+            f"segment {description.generation} lacks documents of the store: twinbert index rebuild mends it"
+        )
     dead = np.zeros(description.documents, dtype=np.bool_)
     dead[slots] = True
     return dead
@@ -178,7 +180,7 @@ def _load_tail(connection: apsw.Connection, segment: Segment, commit: Commit, be
     outside = positions < 0
     places = np.searchsorted(numbers, vector_of[outside])
     if not np.isin(vector_of[outside], numbers).all():
-        raise IndexDamagedError("documents of the index have lost their vectors: build the index again")
+        raise IndexDamagedError("documents of the index have lost their vectors: twinbert index rebuild mends it")
     positions[outside] = places + len(segment.vectors)
     by_row = np.argsort(rows)
     alive = living.astype(np.bool_)
@@ -200,7 +202,7 @@ def _fresh_vectors(
         try:
             read[place] = from_blob(data, dimension)  # type: ignore[arg-type]
         except InvalidInputError as error:
-            raise IndexDamagedError(f"fresh vector {number} is damaged: build the index again") from error
+            raise IndexDamagedError(f"fresh vector {number} is damaged: twinbert index rebuild mends it") from error
     added = np.array([number for number, _ in found], dtype=np.int64)
     numbers = np.union1d(known, added)
     vectors = np.empty((len(numbers), dimension), dtype=np.float32)

@@ -22,6 +22,8 @@ from .seals import sealed, unsealed
 
 FORMAT = 2
 """Version of the folder's format, kept in SQLite's user_version."""
+OLDEST_FORMAT = 2
+"""The first that is still read; ``tests/fixtures`` keeps an index of each from there on."""
 _APPLICATION = int.from_bytes(b"twin", "big")
 _MOST = 2**53
 """Commits, generations and documents that an index can have: far below where SQLite's or Python's numbers end."""
@@ -140,7 +142,7 @@ def unsynced(connection: apsw.Connection) -> Iterator[None]:
 
 
 def check_format(connection: apsw.Connection, layout: Layout) -> None:
-    """Raise IndexNotFoundError for another program's database, IndexFolderError for a newer format.
+    """Raise IndexNotFoundError for another program's database, IndexFolderError for a format that is not read.
 
     IndexDamagedError for a store with triggers, views or virtual tables, which are no data.
     """
@@ -150,6 +152,10 @@ def check_format(connection: apsw.Connection, layout: Layout) -> None:
     if version > FORMAT:
         raise IndexFolderError(
             f"{layout.folder} has format {version}, this twinbert reads up to {FORMAT}: install a newer one"
+        )
+    if version < OLDEST_FORMAT:
+        raise IndexFolderError(
+            f"{layout.folder} has format {version}, of a trial version: remove the folder and build the index again"
         )
     for (name,) in connection.execute(_FOREIGN):
         raise IndexDamagedError(f"{layout.store} holds {name!r}, which would run when it is read: do not use it")

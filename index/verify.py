@@ -53,7 +53,9 @@ def _file_problems(layout: Layout, snapshot: Snapshot) -> Iterator[Problem]:
             yield Problem(str(path.relative_to(layout.folder)), str(error))
             continue
         if checksum(path) != seal.blake2b:
-            yield Problem(str(path.relative_to(layout.folder)), "does not match its checksum: build the index again")
+            yield Problem(
+                str(path.relative_to(layout.folder)), "does not match its checksum: twinbert index rebuild mends it"
+            )
 
 
 def _vector_problems(snapshot: Snapshot) -> Iterator[Problem]:

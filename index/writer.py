@@ -9,11 +9,11 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IndexDamagedError, InvalidInputError
+from ..errors import IndexDamagedError, IndexFolderError, InvalidInputError
 from .changes import Changes, apply_staged, count_staged, count_vectors
 from .choice import Choice, choose
 from .layout import Layout
-from .options import VECTOR_TYPES
+from .options import VECTOR_TYPES, IndexSchema
 from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
 from .segment import SegmentRequest
 from .session import Published, Session
@@ -32,6 +32,7 @@ class Writer:
     repair: with ``replace``: no stored vector counts but a fresh one that matches its hash.
     rebuild: the commit makes all derived files from nothing; damage to them does not matter.
     wait: seconds to wait for somebody else who writes; None gives up at once.
+    begun: what the caller's vectors are, refused where somebody else began a build of other ones meanwhile.
 
     Entering raises IndexLockedError while somebody else writes, IndexUnfinishedError where nothing was
     created.
@@ -46,6 +47,7 @@ class Writer:
         repair: bool = False,
         rebuild: bool = False,
         wait: float | None = None,
+        begun: IndexSchema | None = None,
     ) -> None:
         if replace + sync + rebuild > 1:
             raise InvalidInputError("a writer replaces, syncs or rebuilds: choose one of them")
@@ -53,7 +55,7 @@ class Writer:
             raise InvalidInputError("a writer that repairs replaces the whole index: say replace too")
         self._layout = layout
         self._replace, self._sync, self._repair, self._rebuild = replace, sync, repair, rebuild
-        self._session = Session(layout, wait)
+        self._session, self._begun = Session(layout, wait), begun
         self._queries: NDArray[np.float32] | None = None
         self._committed = False
         self._stack = ExitStack()
@@ -188,6 +190,8 @@ class Writer:
         else:
             commit = self._session.commit
             self._target = Build(commit.schema, commit.options)
+        if self._replace and self._begun is not None:
+            _check_same(self._layout, self._target.schema, self._begun)
         self._rebuilding = current is not None and self._is_damaged(build)
         self._spool = Spool(self._connection, self._layout) if self._replace and not self._rebuilding else None
         self._staging = Staging(self._connection, self._spool, again=self._rebuilding)
@@ -242,3 +246,10 @@ class Writer:
     def _check_open(self) -> None:
         if self._committed:
             raise InvalidInputError("this writer has committed: open another one")
+
+
+def _check_same(layout: Layout, target: IndexSchema, begun: IndexSchema) -> None:
+    if (target.space, target.dimension) != (begun.space, begun.dimension):
+        raise IndexFolderError(
+            f"somebody else began to build {layout.folder} in the vector space {target.space} meanwhile: agree on one"
+        )

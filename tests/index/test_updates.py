@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, key, named, records, vectors
 from twinbert.errors import IndexFolderError, IndexUnfinishedError, InvalidInputError
-from twinbert.index import AnnOptions, BuildOptions, ChangePlan, Index
+from twinbert.index import AnnOptions, BuildOptions, ChangePlan, Index, IndexSchema
 
 NAMES = st.sampled_from([f"d{number}" for number in range(12)])
 TEXTS = st.sampled_from([f"text {number}" for number in range(5)])
@@ -251,3 +251,19 @@ def test_schema_is_kept(tmp_path: Path) -> None:
     with build(tmp_path / "x", {"a": "apple"}) as index:
         index.compact()
         assert index.schema == SCHEMA
+
+
+def test_a_build_is_never_finished_in_the_vector_space_of_another(tmp_path: Path) -> None:
+    other = IndexSchema("other", 8, "none")
+    mine = Index.create(tmp_path / "x", SCHEMA)
+    with Index.create(tmp_path / "x", other, overwrite=True) as theirs:
+        message = "somebody else began to build .* in the vector space other meanwhile: agree on one"
+        with pytest.raises(IndexFolderError, match=message):
+            change(mine, {"a": "apple"}, replace=True)
+        change(theirs, {"b": "pear"}, replace=True)
+        with pytest.raises(IndexFolderError, match=message):
+            change(mine, {"a": "apple"}, replace=True)
+        assert (contents(theirs), theirs.schema) == ({"b": "pear"}, other)
+        change(theirs, {"c": "fig"}, replace=True)
+        assert contents(theirs) == {"c": "fig"}
+    mine.close()

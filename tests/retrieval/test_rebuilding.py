@@ -52,7 +52,9 @@ def segment(folder: Path, name: str) -> Path:
     return next(folder.glob(f"segments/*/{name}"))
 
 
-@pytest.mark.parametrize("name", ["ann.faiss", "members.npy", "nodes.npy", "queries.npy"])
+@pytest.mark.parametrize(
+    "name", ["ann.faiss", "members.npy", "nodes.npy", "queries.npy", "rows.npy", "starts.npy", "by_row.npy"]
+)
 @pytest.mark.parametrize("damage", [flip, cut, os.unlink])
 def test_what_is_derived_is_made_anew_without_a_model(
     folder: Path, documents: list[Document], name: str, damage: Callable[[Path], None], starter: TwinEncoder
@@ -86,6 +88,20 @@ def test_a_damaged_fresh_vector_is_refused_and_encoded_again(folder: Path, docum
         index.compact()
     report = rebuild(folder)
     assert (report.generation, report.encoded) == (2, 30)
+    check_whole(folder, documents)
+
+
+def test_fresh_vectors_that_are_gone_are_encoded_again(folder: Path, documents: list[Document]) -> None:
+    store = apsw.Connection(str(folder / "store.sqlite"))
+    store.execute("DELETE FROM fresh")
+    store.close()
+    with pytest.raises(IndexDamagedError, match="have lost their vectors: twinbert index rebuild mends it"):
+        Retriever.open(folder)
+    report = rebuild(folder)
+    assert (report.encoded, report.damage) == (
+        30,
+        "documents of the index have lost their vectors: twinbert index rebuild mends it",
+    )
     check_whole(folder, documents)
 
 
