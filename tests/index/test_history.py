@@ -1,4 +1,4 @@
-"""Any sequence of commands, rollbacks and forgetting leaves an index, and filtered searches, as a list of states has it."""
+"""Any sequence of commands, rollbacks and forgetting leaves an index as a list of states has it; filters, too."""
 
 import shutil
 import signal
