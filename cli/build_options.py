@@ -26,7 +26,7 @@ IndexKey = Annotated[
         metavar="KEY",
         help="auto (by count, dimension and --memory), Flat (exact), HNSW<M>, HNSW<M>,SQ8 (SQfp16, SQbf16), "
         "IVF<n>,Flat, IVF<n>,SQ8, IVF<n>,PQ<m>x4fs and more of FAISS's factory strings; what cannot serve is refused. "
-        "[default: auto]",
+        "(default: auto)",
     ),
 ]
 Memory = Annotated[
@@ -36,16 +36,16 @@ Memory = Annotated[
 TargetRecall = Annotated[
     Optional[float],  # noqa: UP045 - as above
     typer.Option(
-        metavar="SHARE", help="Share of the true nearest that a search should find. [default: 0.95]", show_default=False
+        metavar="SHARE", help="Share of the true nearest that a search should find. (default: 0.95)", show_default=False
     ),
 ]
 TargetK = Annotated[
     Optional[int],  # noqa: UP045 - as above
-    typer.Option(metavar="K", help="Candidates of a search at which --target-recall is meant. [default: 100]"),
+    typer.Option(metavar="K", help="Candidates of a search at which --target-recall is meant. (default: 100)"),
 ]
 VectorType = Annotated[
     Optional[str],  # noqa: UP045 - as above
-    typer.Option(metavar="TYPE", help="How exact vectors are stored: fp32, or fp16 in half the space. [default: fp32]"),
+    typer.Option(metavar="TYPE", help="How exact vectors are stored: fp32, or fp16 in half the space. (default: fp32)"),
 ]
 TuneQueries = Annotated[
     Optional[str],  # noqa: UP045 - as above
@@ -54,6 +54,15 @@ TuneQueries = Annotated[
         help="What users ask, to tune the search effort with: JSONL of _id and text, or .txt, one a line.",
     ),
 ]
+
+Filterable = Annotated[
+    Optional[list[str]],  # noqa: UP045 - as above
+    typer.Option(
+        metavar="FIELD",
+        help="Make filters on this field fast, as: --filterable lang --filterable author.name; others work too.",
+    ),
+]
+History = Annotated[int, typer.Option(metavar="N", min=0, help="Changes that `twinbert index rollback` can undo.")]
 
 
 def chosen_options(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from .build_options import (
+    Filterable,
+    History,
     IndexKey,
     Memory,
     TargetK,
@@ -45,18 +47,10 @@ def build(
     target_k: TargetK = None,
     vector_type: VectorType = None,
     tune_queries: TuneQueries = None,
-    filterable: Annotated[
-        Optional[list[str]],  # noqa: UP045 - read at run time
-        typer.Option(
-            metavar="FIELD",
-            help="Make filters on this field fast, as: --filterable lang --filterable author.name; others work too.",
-        ),
-    ] = None,
+    filterable: Filterable = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a build that was stopped.")] = False,
-    history: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Changes that can be undone by `twinbert index rollback`.")
-    ] = 100,
+    history: History = 100,
     wait: Wait = None,
     as_json: AsJson = False,
     quiet: Quiet = False,

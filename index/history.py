@@ -101,16 +101,14 @@ def keep_history(connection: apsw.Connection, request: SegmentRequest, numbers: 
     connection.execute(_FORGET_KEYS)
 
 
-def forget_commits(connection: apsw.Connection, oldest: int) -> int:
-    """Forget commits before ``oldest``; how many."""
+def forget_commits(connection: apsw.Connection, oldest: int) -> None:
+    """Forget commits before ``oldest``."""
     connection.execute("DELETE FROM commits WHERE number < ?", (oldest,))
-    return connection.changes()
 
 
-def forget_versions(connection: apsw.Connection, died_by: int) -> int:
-    """Forget versions that died by commit ``died_by``; how many. The current segment may list none of them."""
+def forget_versions(connection: apsw.Connection, died_by: int) -> None:
+    """Forget versions that died by commit ``died_by``. The current segment may list none of them."""
     connection.execute("DELETE FROM documents WHERE died <= ?", (died_by,))
-    return connection.changes()
 
 
 def forget_vectors(connection: apsw.Connection) -> None:

@@ -20,8 +20,8 @@ CREATE TEMP TABLE restored (id TEXT PRIMARY KEY, row INTEGER NOT NULL, vector IN
 _RESTORE = """
 INSERT INTO temp.restored SELECT id, row, vector, hash FROM documents WHERE died > ?1 AND born <= ?1
 """
-_LAST_ROW = "SELECT coalesce((SELECT row FROM documents WHERE born <= ? ORDER BY row DESC LIMIT 1), 0)"
 # Rows grow with commits, so what was born since is what comes after the last row of then.
+_LAST_ROW = "SELECT coalesce((SELECT row FROM documents WHERE born <= ? ORDER BY row DESC LIMIT 1), 0)"
 _COUNT = """
 SELECT count(*) FILTER (WHERE live.row IS NULL),
     count(*) FILTER (WHERE live.hash <> restored.hash OR live.vector <> restored.vector)
@@ -79,13 +79,24 @@ def collect(session: Session, keep: int) -> GcReport:
     before = session.layout.size()
     with faults_named(session.layout), connection:
         session.check_sizes()
+        commits, versions = _remembered(connection)
         oldest = oldest_needed(last_commits(connection), keep)
-        commits = forget_commits(connection, oldest)
+        forget_commits(connection, oldest)
         published = _publish_without(session, present, oldest, keep)
-        versions = forget_versions(connection, died_by=oldest)
+        forget_versions(connection, died_by=oldest)
         forget_vectors(connection)
+        commits_left, versions_left = _remembered(connection)
     session.tidy(published, shrink=True)
-    return GcReport(commits, versions, max(before - session.layout.size(), 0))
+    forgotten = (commits + (published is not None) - commits_left, versions - versions_left)
+    return GcReport(*forgotten, max(before - session.layout.size(), 0))
+
+
+def _remembered(connection: apsw.Connection) -> tuple[int, int]:
+    """How many commits, and how many versions that do not live."""
+    commits, versions = connection.execute(
+        "SELECT (SELECT count(*) FROM commits), (SELECT count(*) FROM documents WHERE died IS NOT NULL)"
+    ).get
+    return commits, versions
 
 
 def _restore(connection: apsw.Connection, number: int, target: Commit) -> Changes:

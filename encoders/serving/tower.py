@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,9 +58,11 @@ class OnnxTower:
 def load_session(path: Path, config: TowerConfig) -> onnxruntime.InferenceSession:
     """Load a tower's graph; each of its calls runs on the thread that makes it.
 
-    Raises ModelError, naming the file, when ONNX Runtime cannot load it, or when it is the graph of another tower than
-    the configuration's: other inputs, other vectors.
+    Raises ModelError, naming the file, when it names further files, when ONNX Runtime cannot load it (operators of
+    somebody's own among the reasons: no library of such is ever registered), or when it is the graph of another tower
+    than the configuration's: other inputs, other vectors.
     """
+    _refuse_external_data(path)
     try:
         session = onnxruntime.InferenceSession(path, _options(), providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no base but this
@@ -71,6 +74,15 @@ def load_session(path: Path, config: TowerConfig) -> onnxruntime.InferenceSessio
             f"{path} gives {found} dimensions, config.json says {config.dimension}: export the model again"
         )
     return session
+
+
+def _refuse_external_data(path: Path) -> None:
+    """Weights in a file of their own are found by a path that a stranger chose; the key of one is ``location``."""
+    if not path.stat().st_size:  # which cannot be mapped
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as graph:
+        if graph.find(b"location") >= 0:
+            raise ModelError(f"{path} names further files for its weights: export the model again, into one file")
 
 
 def _require_interface(path: Path, session: onnxruntime.InferenceSession, config: TowerConfig) -> None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -60,6 +61,24 @@ def _written(files: dict[str, bytes], root: Path) -> ModelFolder:
 
 
 GRAPH = "onnx/tower_int8.onnx"
+
+
+def _with_weights_elsewhere(graph: bytes) -> bytes:
+    model = onnx.load_from_string(graph)
+    weights = model.graph.initializer[0]
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="../../weights.bin")
+    return model.SerializeToString()
+
+
+def _with_an_operator_of_its_own(graph: bytes) -> bytes:
+    model = onnx.load_from_string(graph)
+    model.opset_import.add(domain="stranger", version=1)
+    model.graph.node[0].domain = "stranger"
+    return model.SerializeToString()
+
+
 CASES: list[tuple[str, Callable[[dict[str, dict[str, bytes]]], dict[str, bytes]], str]] = [
     (
         "trigrams",
@@ -77,6 +96,16 @@ CASES: list[tuple[str, Callable[[dict[str, dict[str, bytes]]], dict[str, bytes]]
         "tower_int8.onnx gives 16 dimensions, config.json says 32",
     ),
     ("trigrams", lambda models: {GRAPH: models["trigrams"][GRAPH][:-2000]}, "tower_int8.onnx: ONNX Runtime cannot"),
+    (
+        "trigrams",
+        lambda models: {GRAPH: _with_weights_elsewhere(models["trigrams"][GRAPH])},
+        "tower_int8.onnx names further files for its weights",
+    ),
+    (
+        "trigrams",
+        lambda models: {GRAPH: _with_an_operator_of_its_own(models["trigrams"][GRAPH])},
+        r"tower_int8.onnx: ONNX Runtime cannot load it \(.*stranger",
+    ),
     ("trigrams", lambda _: {GRAPH: b""}, "tower_int8.onnx: ONNX Runtime cannot"),
     (
         "trigrams",

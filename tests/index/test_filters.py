@@ -121,6 +121,21 @@ def test_documents_that_share_a_vector_are_told_apart(tmp_path: Path) -> None:
         assert [name for name, _ in ask(index, "apple", 1, None)] == ["g"]
 
 
+def test_conditions_follow_what_is_undone_and_synced(tmp_path: Path) -> None:
+    with build(tmp_path / "x", FRUIT, BuildOptions(filterable=(COLOUR,))) as index:
+        put(index, {"b": ("pear", {"colour": "red"})}, delete=("a",), compact=True)
+        assert [name for name, _ in ask(index, "pear", 5, RED)] == ["b", "c"]
+        index.rollback()
+        assert ask(index, "pear", 5, RED) == expected(FRUIT, "pear", 5, is_red)
+        new = Index.create(tmp_path / "x", SCHEMA, BuildOptions(filterable=(TAGS,)), overwrite=True)
+        put(new, {"z": ("fig", {"colour": "red"})}, replace=True)
+        assert [name for name, _ in ask(index, "pear", 5, RED)] == ["z"]
+        index.rollback()
+        assert ask(index, "pear", 5, RED) == expected(FRUIT, "pear", 5, is_red)
+        assert (columns(index), index.options.filterable) == (1, (COLOUR,))
+        assert "USING COVERING INDEX filter_" in plan(index, KINDS[0])
+
+
 def test_a_condition_is_asked_once_for_each_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     other = Condition(f"({RED.sql}) AND ? = 1", ("red", 1))

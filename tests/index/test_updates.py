@@ -20,6 +20,7 @@ OPTIONS = [
     BuildOptions(),
     BuildOptions(tail_limit=3, tail_share=0.0),
     BuildOptions(index_key="HNSW8", tail_limit=5, tail_share=0.0),
+    BuildOptions(index_key="IVF2,SQ8", target_k=3),
 ]
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
+import twinbert
 from filter_oracle import as_dictionary, nodes
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -235,3 +239,11 @@ JSON = st.recursive(
 @settings(max_examples=200, deadline=2_000)
 def test_any_dictionary_is_a_filter_or_one_error(entries: dict[str, object]) -> None:
     check_outcome(entries)
+
+
+def test_the_documented_expressions_are_read() -> None:
+    text = (Path(twinbert.__file__).parent / "docs" / "filters.md").read_text(encoding="utf-8")
+    (expressions,) = re.findall(r"```filter\n(.*?)```", text, flags=re.DOTALL)
+    for expression in expressions.splitlines():
+        check_outcome(expression)
+        assert parse_filter(expression)

@@ -87,7 +87,7 @@ def test_a_sync_is_undone(retriever: Retriever) -> None:
     assert contents(retriever) == FIRST
     assert retriever.search("green pear", 1)[0].id == "b"
     assert [commit.kind for commit in retriever.history()] == ["rollback", "sync", "build"]
-    assert retriever.gc(0).commits == 2
+    assert retriever.gc(0).commits == 3
     with pytest.raises(InvalidInputError, match="none can be undone"):
         retriever.rollback()
 
