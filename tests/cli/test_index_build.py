@@ -4,12 +4,16 @@ import gzip
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from twinbert import TwinEncoder
+from twinbert import Retriever, TwinEncoder
 from twinbert.cli.build_options import parse_size
 from twinbert.cli.usage import UsageError
 from twinbert.encoders.config import read_config, write_config
@@ -142,6 +146,27 @@ def test_reencode_switches_the_model_and_keeps_the_options(index: Path, corpus: 
     assert run("index", "rollback", index).status == 0
     assert json.loads(run("index", "info", index, "--json").out)["space"] == TwinEncoder.from_pretrained().space
     assert " sqrt\n" in run("search", index, "square root", "-k", "1").out
+
+
+def test_a_killed_reencoding_goes_on_with_what_it_had(tmp_path: Path, other_model: Path, run) -> None:
+    rows = "".join(json.dumps({"_id": str(n), "text": f"number {n} of {n * n}"}) + "\n" for n in range(900))
+    index = tmp_path / "x"
+    assert run("index", "build", index, "-", stdin=rows.encode()).status == 0
+    command = [sys.executable, "-m", "twinbert", "index", "reencode", str(index), "--model", str(other_model)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        staged = index / "staged.npy"
+        while process.poll() is None and not (staged.exists() and staged.stat().st_size > 400_000):
+            time.sleep(0.005)  # until a second batch of 256 is written: the first is stored by then
+        process.kill()
+        assert process.wait(timeout=60) == -signal.SIGKILL
+    assert json.loads(run("index", "info", index, "--json").out)["space"] == TwinEncoder.from_pretrained().space
+    assert json.loads(run("index", "verify", index, "--json").out)["sound"]
+    encoded: list[tuple[int, int]] = []
+    with Retriever.reencode(index, other_model, resume=True, progress=lambda *done: encoded.append(done)) as new:
+        assert len(new) == 900
+        assert new.index.verify() == []
+    assert encoded[0][0] == 0
+    assert encoded[0][1] <= 900 - 256
 
 
 def test_reencode_asks_for_a_model_and_an_index(index: Path, tmp_path: Path, run) -> None:
