@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from twinbert.index.seals import sealed
 from visiting import REFUSED, WELL
 from workload import STEPS
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a visit may take is read from Linux's /proc")
 EXAMPLES = 400 if LONG else 12
 FUZZED = settings(
     max_examples=EXAMPLES,
