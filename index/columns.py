@@ -14,9 +14,9 @@ from hashlib import blake2b
 import apsw
 
 from ..errors import InvalidInputError
+from .tables import FILTERS
 
 _PATH = re.compile(r'\$(?:\."[^"\\\x00-\x1f\ud800-\udfff]+")+')
-_PREFIX = "filter_"
 
 
 def check_paths(paths: Iterable[str]) -> None:
@@ -54,7 +54,7 @@ def keep_columns(connection: apsw.Connection, paths: Iterable[str]) -> None:
     """
     wanted = {_name(path): path for path in paths}
     known = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'documents'")
-    there = {name for (name,) in known if name.startswith(_PREFIX)}
+    there = {name for (name,) in known if name.startswith(FILTERS)}
     for name in there - wanted.keys():
         connection.execute(f"DROP INDEX {name}")
     for name in wanted.keys() - there:
@@ -72,4 +72,4 @@ def _literal(path: str) -> str:
 
 
 def _name(path: str) -> str:
-    return _PREFIX + blake2b(path.encode(), digest_size=16).hexdigest()
+    return FILTERS + blake2b(path.encode(), digest_size=16).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
 
 import apsw
@@ -11,7 +10,7 @@ import apsw
 from ..errors import IndexDamagedError
 from .history import REMEMBERED
 from .seals import document_hash
-from .store import TABLES, last_commits, pending_build
+from .store import last_commits, pending_build
 from .vectors import vector_hash
 
 _REUSED = """
@@ -29,22 +28,11 @@ def store_faults(connection: apsw.Connection) -> Iterator[str]:
     for (message,) in connection.execute("PRAGMA integrity_check"):
         if message != "ok":
             yield message
-    yield from _wrong_declarations(connection)
     yield from _refusal(lambda: _wrong_counts(connection))
     yield from _refusal(lambda: pending_build(connection))
     yield from _damaged_rows(connection)
     for (name,) in connection.execute(_REUSED):
         yield f"numbers of {name} would be given out again: restore the index"
-
-
-def _wrong_declarations(connection: apsw.Connection) -> Iterator[str]:
-    query = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
-    declared = set(connection.execute(query).fetchall())
-    with closing(apsw.Connection(":memory:")) as model:
-        model.execute(TABLES)
-        for row in model.execute(query):
-            if row not in declared:
-                yield f"{row[1]} is not declared as it should be: restore the index"
 
 
 def _refusal(read: Callable[[], object]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from ..errors import IndexDamagedError, IndexFolderError, IndexNotFoundError
 from .layout import Layout
 from .options import BuildOptions, IndexSchema
 from .seals import sealed, unsealed
+from .tables import TABLES, check_tables
 
 FORMAT = 2
 """Version of the folder's format, kept in SQLite's user_version."""
@@ -32,27 +33,6 @@ CACHE_KIB = 65_536
 """Pages of the store that a writer may keep in memory: ids and keys of a large command come in no order."""
 _Kind = TypeVar("_Kind")
 
-TABLES = """
-CREATE TABLE commits (number INTEGER PRIMARY KEY, made TEXT NOT NULL, generation INTEGER NOT NULL,
-    documents INTEGER NOT NULL, schema TEXT NOT NULL, options TEXT NOT NULL,
-    command TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE TABLE builds (one INTEGER PRIMARY KEY CHECK (one = 1), schema TEXT NOT NULL,
-    options TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE TABLE segments (generation INTEGER PRIMARY KEY, description TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE TABLE vectors (vector INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE) STRICT;
-CREATE TABLE fresh (vector INTEGER PRIMARY KEY, data BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE TABLE spool (place INTEGER PRIMARY KEY, rows INTEGER NOT NULL, kind TEXT NOT NULL,
-    dimension INTEGER NOT NULL, keys BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE TABLE documents (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, born INTEGER NOT NULL,
-    died INTEGER, vector INTEGER NOT NULL, hash BLOB NOT NULL, payload TEXT NOT NULL) STRICT;
-CREATE UNIQUE INDEX live ON documents (id) WHERE died IS NULL;
-CREATE INDEX dead ON documents (died) WHERE died IS NOT NULL;
-"""
-
-
-_FOREIGN = """
-SELECT name FROM sqlite_schema WHERE type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'
-"""
 _COMMITS = """
 SELECT number, CAST(made AS BLOB), generation, documents, CAST(schema AS BLOB), CAST(options AS BLOB),
     CAST(command AS BLOB), hash
@@ -144,7 +124,7 @@ def unsynced(connection: apsw.Connection) -> Iterator[None]:
 def check_format(connection: apsw.Connection, layout: Layout) -> None:
     """Raise IndexNotFoundError for another program's database, IndexFolderError for a format that is not read.
 
-    IndexDamagedError for a store with triggers, views or virtual tables, which are no data.
+    IndexDamagedError for a store that is declared otherwise than by ``TABLES``.
     """
     application, version = connection.pragma("application_id"), connection.pragma("user_version")
     if application != _APPLICATION:
@@ -157,8 +137,7 @@ def check_format(connection: apsw.Connection, layout: Layout) -> None:
         raise IndexFolderError(
             f"{layout.folder} has format {version}, of a trial version: remove the folder and build the index again"
         )
-    for (name,) in connection.execute(_FOREIGN):
-        raise IndexDamagedError(f"{layout.store} holds {name!r}, which would run when it is read: do not use it")
+    check_tables(connection, layout.store)
 
 
 def current_commit(connection: apsw.Connection) -> Commit | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import apsw
@@ -45,7 +46,10 @@ def folder(shared_place: Path) -> Path:
 
 def damage(folder: Path, name: str, how: str, step: int, tally: Tally, bug: str = "none") -> None:
     """Let a child try it, and count."""
-    done = run(child("flipping", folder, name, how, 1 if LONG else step, bug))
+    damaged = folder.with_name("damaged")
+    shutil.rmtree(damaged, ignore_errors=True)
+    shutil.copytree(folder, damaged)
+    done = run(child("flipping", damaged, name, how, 1 if LONG else step, bug))
     assert done.returncode == 0, done.stderr[-2_000:]
     result = json.loads(done.stdout.splitlines()[-1])
     tally.tried = result["found"] + result["unused"] + len(result["missed"])

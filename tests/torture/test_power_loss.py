@@ -62,7 +62,8 @@ def cut_power(folder: Path, tally: Tally, bug: str, choose: Callable[[list[Momen
             seen.add(digest)
             after = folder / f"x{tally.tried}"
             write_out(left, after)
-            found = fault(after / "index", done)
+            # What a build has staged is promised to survive a kill; after this, resuming it asks for it again.
+            found = fault(after / "index", done, ignore="staged.npy")
             tally.add(f"after call {number}, {loss}", found)
             shutil.rmtree(after)
             if found is not None:

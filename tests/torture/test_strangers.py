@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from twinbert.index.seals import sealed
 from visiting import REFUSED, WELL
 from workload import STEPS
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a visit may take is read from Linux's /proc")
 EXAMPLES = 400 if LONG else 12
 FUZZED = settings(
     max_examples=EXAMPLES,
@@ -257,6 +259,9 @@ def test_faiss_s_own_file(sound: Path, visit: Visit, flips: list[tuple[float, in
         "ALTER TABLE commits RENAME TO mine",
         "ALTER TABLE documents RENAME COLUMN payload TO mine",
         "DROP TABLE fresh",
+        "CREATE TABLE mine (x)",
+        "CREATE INDEX mine ON documents (payload)",
+        "ALTER TABLE documents ADD COLUMN mine BLOB AS (zeroblob(1000000000))",
         "PRAGMA user_version = 99",
         "PRAGMA application_id = 1",
     ],
@@ -265,8 +270,8 @@ def test_a_store_that_is_more_or_less_than_data(sound: Path, visit: Visit, state
     with Stranger(sound) as stranger:
         stranger.run(statement)
     assert visit(stranger.folder) is None
-    with pytest.raises(IndexFolderError), Index.open(stranger.folder) as index:
-        assert index.verify() == []
+    with pytest.raises(IndexFolderError):
+        Index.open(stranger.folder)
 
 
 LINKS = [

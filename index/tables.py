@@ -1,0 +1,58 @@
+"""The tables of ``store.sqlite``, and the check that a store has these and nothing that would run when it is read."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from ..errors import IndexDamagedError
+
+TABLES = """
+CREATE TABLE commits (number INTEGER PRIMARY KEY, made TEXT NOT NULL, generation INTEGER NOT NULL,
+    documents INTEGER NOT NULL, schema TEXT NOT NULL, options TEXT NOT NULL,
+    command TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE builds (one INTEGER PRIMARY KEY CHECK (one = 1), schema TEXT NOT NULL,
+    options TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE segments (generation INTEGER PRIMARY KEY, description TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE vectors (vector INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE) STRICT;
+CREATE TABLE fresh (vector INTEGER PRIMARY KEY, data BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE spool (place INTEGER PRIMARY KEY, rows INTEGER NOT NULL, kind TEXT NOT NULL,
+    dimension INTEGER NOT NULL, keys BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE documents (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, born INTEGER NOT NULL,
+    died INTEGER, vector INTEGER NOT NULL, hash BLOB NOT NULL, payload TEXT NOT NULL) STRICT;
+CREATE UNIQUE INDEX live ON documents (id) WHERE died IS NULL;
+CREATE INDEX dead ON documents (died) WHERE died IS NOT NULL;
+"""
+
+FILTERS = "filter_"
+"""How the names of indexes on places in payloads begin; see ``columns``."""
+_SCHEMA = """
+SELECT CAST(type AS BLOB), coalesce(CAST(name AS BLOB), x''), CAST(tbl_name AS BLOB), CAST(sql AS BLOB)
+FROM sqlite_schema
+"""
+
+
+def check_tables(connection: apsw.Connection, store: Path) -> None:
+    """Raise IndexDamagedError for a table that is not declared as it should be, and for triggers, views and the like.
+
+    A store from a stranger is data: nothing in it may run, and no column may be other than the code expects.
+    """
+    found: set[Any] = set(connection.execute(_SCHEMA).fetchall())
+    wrong = {name for _, name, _, _ in _declared() - found}
+    for kind, name, table, _ in found - _declared():
+        if not (kind == b"index" and name.startswith(FILTERS.encode()) and table == b"documents"):
+            wrong.add(name)
+    if wrong:
+        told = b", ".join(sorted(wrong)).decode(errors="replace")
+        raise IndexDamagedError(f"{store} is not declared as an index's is ({told}): do not use it")
+
+
+@cache
+def _declared() -> frozenset[tuple[Any, ...]]:
+    with closing(apsw.Connection(":memory:")) as model:
+        model.execute(TABLES)
+        return frozenset(model.execute(_SCHEMA).fetchall())
