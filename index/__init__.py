@@ -10,9 +10,9 @@ build's vectors in one plain file.
 searched exactly, the *tail*. ``publish`` moves them into a *segment*: immutable, checksummed files, mapped by
 ``segment``, written by ``segment_files`` and, what is derived, ``ann_files``; renamed into place and made current by
 the same transaction. The ANN index is of a family (``keys``) that was asked for or chosen by count and memory
-(``choice``), built or extended (``ann_build``) over distinct vectors (``twins``), and tuned to a recall target with
-queries (``tuning``). ``maintenance`` says when a segment is worn. Nothing is ever added to an index that somebody
-searches, and nothing happens in the background.
+(``choice``), built or extended (``ann_build``) over distinct vectors (``twins``), every one of which can be reached
+(``reach``), and tuned to a recall target with queries (``tuning``). ``maintenance`` says when a segment is worn.
+Nothing is ever added to an index that somebody searches, and nothing happens in the background.
 
 *A reader sees one commit*, a ``snapshot``: a segment, which of its documents have died, the tail. ``reader`` follows
 the store's commits through ``readonly`` connections. ``filtering`` narrows a snapshot to the documents that a

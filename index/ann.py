@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, IndexFolderError
-from .keys import Family, Kind
+from .keys import Family, Kind, inner_of
+from .reach import mend
 from .twins import Twins
 
 _faiss: Any = faiss  # its type stubs lack what only SWIG's classes have
@@ -70,6 +71,11 @@ class Ann:
             faiss.write_index(self._index, str(path))
         except RuntimeError as error:
             raise IndexFolderError(f"{path} cannot be written: free space and try again") from error
+
+    def mend(self) -> None:
+        """Let every node be reachable, before anybody searches; see ``reach``."""
+        if self.family.kind is Kind.HNSW:
+            mend(inner_of(self._index).hnsw)
 
     def search(
         self, queries: NDArray[np.float32], k: int, visits: int, selector: Selector | None = None

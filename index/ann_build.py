@@ -72,6 +72,7 @@ def as_float32(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _checked(ann: Ann, vectors: NDArray[np.floating], options: BuildOptions) -> Ann:
+    ann.mend()
     recall = self_recall(ann, vectors, default_visits(ann.family, options))
     if recall < SELF_RECALL:
         raise InvalidInputError(

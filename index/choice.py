@@ -14,7 +14,7 @@ _LINK_BYTES, _NODE_BYTES = 4, 48
 _WORK_BYTES = 100
 """Bytes a vector for row tables and the search for twins while a segment is written."""
 _TRAIN_ROWS, _TRAIN_PER_LIST = 65_536, 32
-_FIXED_BYTES = 48 << 20
+_FIXED_BYTES = 128 << 20
 """Blocks of vectors, the store's page cache, FAISS's own tables."""
 _COMPRESSED_BYTES = {"SQ8": 1, "SQfp16": 2, "SQbf16": 2}
 

@@ -18,6 +18,7 @@ def search_exact(
     alive: NDArray[np.bool_] | None = None,
     *,
     among: NDArray[np.int64] | None = None,
+    floors: NDArray[np.float64] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Positions of the ``k`` best vectors for each query, and of all that may tie with the k-th; in no order.
 
@@ -25,6 +26,7 @@ def search_exact(
     vectors: ``(n, dim)`` float32 or float16 unit rows, possibly memory-mapped.
     alive: ``(n,)`` False for vectors to leave out; all vectors when None.
     among: ``(m,)`` int64 ascending: look at these positions only, instead of ``alive``.
+    floors: ``(n_queries,)`` scores below which nothing is of interest, by more than rounding; without ``among``.
 
     Returns one int64 array a query: every position whose score is above the k-th best or within rounding of
     it.
@@ -32,14 +34,24 @@ def search_exact(
     found: list[NDArray[np.int64]] = []
     for start in range(0, len(queries), QUERY_ROWS):
         some = queries[start : start + QUERY_ROWS]
-        found += _search_all(some, vectors, k, alive) if among is None else _search_among(some, vectors, k, among)
+        if among is None:
+            least = None if floors is None else floors[start : start + QUERY_ROWS]
+            found += _search_all(some, vectors, k, alive, least)
+        else:
+            found += _search_among(some, vectors, k, among)
     return found
 
 
 def _search_all(
-    queries: NDArray[np.float32], vectors: NDArray[np.floating], k: int, alive: NDArray[np.bool_] | None
+    queries: NDArray[np.float32],
+    vectors: NDArray[np.floating],
+    k: int,
+    alive: NDArray[np.bool_] | None,
+    floors: NDArray[np.float64] | None,
 ) -> list[NDArray[np.int64]]:
     best = [_Best(k, rounding(vectors.shape[1])) for _ in queries]
+    for kept, floor in zip(best, () if floors is None else floors, strict=False):
+        kept.expect(float(floor))
     rows = BLOCK_ROWS if vectors.dtype == np.float32 else BLOCK_ROWS // 8  # a widened block stays in the cache
     for start in range(0, len(vectors), rows):
         scores = queries @ vectors[start : start + rows].astype(np.float32, copy=False).T
@@ -78,12 +90,20 @@ class _Best:
         self._scores = np.empty(0, dtype=np.float32)
         self.positions = np.empty(0, dtype=np.int64)
 
+    def expect(self, score: float) -> None:
+        """Know that ``k`` vectors score so much: what scores less, beyond rounding, is of no interest."""
+        self._floor = max(self._floor, score - self._margin)
+
     def take(self, scores: NDArray[np.float32], start: int) -> None:
         """Consider the vectors at ``start`` and after."""
+        if len(scores) > self._k:
+            self.expect(float(np.partition(scores, -self._k)[-self._k]))
         new = np.flatnonzero(scores >= self._floor)
+        if not len(new):
+            return
         self._scores = np.concatenate([self._scores, scores[new]])
         self.positions = np.concatenate([self.positions, new + start])
         if len(self._scores) > self._k:
-            self._floor = float(np.partition(self._scores, -self._k)[-self._k]) - self._margin
+            self.expect(float(np.partition(self._scores, -self._k)[-self._k]))
             keep = self._scores >= self._floor
             self._scores, self.positions = self._scores[keep], self.positions[keep]

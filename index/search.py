@@ -33,13 +33,10 @@ def search(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: An
     score does not change when it moves from the tail into a segment, or with other queries in the same call.
     Neither does an exact answer; what an ANN index finds depends on the index.
     """
-    size = len(snapshot.segment.vectors)
     inside = _inside(snapshot, queries, k, options)
-    outside = search_exact(queries, snapshot.tail.vectors, k, snapshot.alive[size:])
     rows = np.full((len(queries), k), -1, dtype=np.int64)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-    for place, query in enumerate(queries):
-        found = inside[place].joined(_scored(snapshot, query, outside[place] + size))
+    for place, found in enumerate(_with_tail(snapshot, queries, k, inside)):
         best, best_scores = _rank(snapshot, found, k, ids_of)
         rows[place, : len(best)] = best
         scores[place, : len(best)] = best_scores
@@ -60,11 +57,13 @@ class _Scored:
             np.concatenate([self.positions, other.positions]), np.concatenate([self.products, other.products])
         )
 
+    def kth(self, k: int) -> float:
+        """What the k-th best scores; minus infinity where there are fewer."""
+        return float(np.partition(self.products, -k)[-k]) if len(self.products) >= k else -np.inf
+
     def tied_at_edge(self, k: int) -> bool:
         """Whether the worst scores no less than the k-th."""
-        if len(self.products) <= k:
-            return False
-        return bool(np.partition(self.products, -k)[-k] - self.products.min() <= _TIE)
+        return len(self.products) > k and bool(self.kth(k) - self.products.min() <= _TIE)
 
 
 def _scored(snapshot: Snapshot, query: NDArray[np.float32], positions: NDArray[np.int64]) -> _Scored:
@@ -79,6 +78,19 @@ def _inside(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: A
         found = _exact_positions(snapshot, queries, k)
         return [_scored(snapshot, query, positions) for query, positions in zip(queries, found, strict=True)]
     return list(_by_ann(snapshot, ann, queries, k, effort))
+
+
+def _with_tail(snapshot: Snapshot, queries: NDArray[np.float32], k: int, inside: list[_Scored]) -> Iterator[_Scored]:
+    """The same, and fresh vectors that score as much as the k-th of them."""
+    size, fresh = len(snapshot.segment.vectors), snapshot.tail.vectors
+    if not len(fresh):
+        yield from inside
+        return
+    alive = snapshot.alive[size:]
+    floors = np.array([found.kth(k) for found in inside])
+    outside = search_exact(queries, fresh, k, None if alive.all() else alive, floors=floors)
+    for query, found, positions in zip(queries, inside, outside, strict=True):
+        yield found.joined(_scored(snapshot, query, positions + size)) if len(positions) else found
 
 
 def _exact_positions(snapshot: Snapshot, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:

@@ -94,6 +94,8 @@ class Segment:
     starts: NDArray[np.int64]
     by_row: NDArray[np.int64]
     ann: Ann | None
+    single: bool = False
+    """Whether every vector has one document: then slots are positions."""
 
     @classmethod
     def open(cls, folder: Path, description: SegmentDescription, *, derived: bool = True) -> Segment:
@@ -108,14 +110,16 @@ class Segment:
         if description.dtype not in VECTOR_TYPES.values():
             raise IndexDamagedError(f"{folder} holds {description.dtype} vectors, which no version writes: restore it")
         n, m = description.vectors, description.documents if derived else 0
+        starts = _mapped(folder / STARTS, "<i8", (n + 1,)) if derived else _nothing(n + 1)
         segment = cls(
             description,
             vectors=_mapped(folder / VECTORS, description.dtype, (n, description.dimension)),
             numbers=_mapped(folder / NUMBERS, "<i8", (n,)),
             rows=_mapped(folder / ROWS, "<i8", (m,)) if derived else _nothing(m),
-            starts=_mapped(folder / STARTS, "<i8", (n + 1,)) if derived else _nothing(n + 1),
+            starts=starts,
             by_row=_mapped(folder / BY_ROW, "<i8", (m,)) if derived else _nothing(m),
             ann=_open_ann(folder, description) if derived and ANN in description.files else None,
+            single=n == m and bool((np.diff(starts) == 1).all()),
         )
         segment._check_order(folder)
         return segment

@@ -85,6 +85,8 @@ class Snapshot:
         """Vectors at ``(n,)`` positions: ``(n, dim)`` float32."""
         size = len(self.segment.vectors)
         inside = positions < size
+        if inside.all():
+            return self.segment.vectors[positions].astype(np.float32, copy=False)
         found = np.empty((len(positions), self.commit.schema.dimension), dtype=np.float32)
         found[inside] = self.segment.vectors[positions[inside]]
         found[~inside] = self.tail.vectors[positions[~inside] - size]
@@ -105,16 +107,26 @@ class Snapshot:
         Returns their rows, and the place in ``positions`` that each belongs to. Of a vector's documents only
         the first ``limit`` by id, descending, are surely among them.
         """
-        inside = np.minimum(positions, len(self.segment.vectors) - 1)
-        starts = self.segment.starts[inside]
-        sizes = np.where(positions < len(self.segment.vectors), self.segment.starts[inside + 1] - starts, 0)
-        slots, owners = _spread(starts, sizes)
-        living = ~self.dead_slots[slots]
-        rows, owners = _first_of_each(self.segment.rows[slots[living]], owners[living], limit)
+        rows, owners = self._old_documents_at(positions, limit)
+        if not len(self.tail.live_rows):
+            return rows, owners
         starts = np.searchsorted(self.tail.live_positions, positions, side="left")
         sizes = np.searchsorted(self.tail.live_positions, positions, side="right") - starts
         places, fresh_owners = _spread(starts, np.minimum(sizes, limit))
         return np.concatenate([rows, self.tail.live_rows[places]]), np.concatenate([owners, fresh_owners])
+
+    def _old_documents_at(
+        self, positions: NDArray[np.int64], limit: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        owners = np.flatnonzero(positions < len(self.segment.vectors))
+        inside = positions[owners]
+        if self.segment.single:
+            owners = owners[~self.dead_slots[inside]]
+            return self.segment.rows[positions[owners]], owners
+        starts = self.segment.starts[inside]
+        slots, places = _spread(starts, self.segment.starts[inside + 1] - starts)
+        living = ~self.dead_slots[slots]
+        return _first_of_each(self.segment.rows[slots[living]], owners[places[living]], limit)
 
 
 def load_snapshot(connection: apsw.Connection, layout: Layout, previous: Snapshot | None) -> Snapshot | None:

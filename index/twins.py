@@ -81,6 +81,9 @@ class Twins:
     def positions(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
         """All positions of ``nodes``, ``(n,)`` int64; -1 stands for none."""
         found = nodes[nodes >= 0]
+        if len(self) == len(self.members):  # nobody has a twin
+            alone: NDArray[np.int64] = self.members[found]
+            return alone
         starts = self.starts[found]
         sizes = self.starts[found + 1] - starts
         offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -40,6 +40,8 @@ from twinbert.index.ann import SPARE
 from twinbert.retrieval.filters import condition_of, parse_filter, paths_of
 
 SHARES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.01, 0.001, 0.0001)
+SELECTOR_FROM = 0.05
+"""Below, it would have to look so hard that the benchmark took hours."""
 TOPICS = 8
 SEED = 0
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n")
@@ -172,11 +174,11 @@ def _row(
     with Index.open(path) as index:
         first = [] if share == 1 else [_once(index, queries[0], where, options.k) for where in dict.fromkeys(wheres)]
         unkept = [] if share == 1 or kind != "random" else [_once(index, queries[0], _unkept(share), options.k)]
-        return [*_measured(index, queries, wheres, options.k), _median(first), _median(unkept)]
+        return [*_measured(index, queries, wheres, options.k, share), _median(first), _median(unkept)]
 
 
 def _measured(
-    index: Index, queries: Sequence[NDArray[np.float32]], wheres: Sequence[Condition | None], k: int
+    index: Index, queries: Sequence[NDArray[np.float32]], wheres: Sequence[Condition | None], k: int, share: float
 ) -> list[str]:
     times: dict[str, list[float]] = {"served": [], "exact": [], "selector": []}
     recalls: list[float] = []
@@ -189,10 +191,10 @@ def _measured(
             right = index.search(query[None], k, AnnOptions(exact=True), where).rows[0]
         recalls.append(_share(found, right))
         fewest = min(fewest, int(np.count_nonzero(found >= 0)))
-        if where is not None:
+        if where is not None and share >= SELECTOR_FROM:
             selected.append(_by_selector(index, query, where, right, times["selector"]))
     p95 = f"{1_000 * np.quantile(times['served'], 0.95):.2f}"
-    selector = [_median(times["selector"]), f"{np.mean(selected):.4f}" if selected else ""]
+    selector = (_median(times["selector"]), f"{np.mean(selected):.4f}" if selected else "")
     return [f"{fewest}", f"{np.mean(recalls):.4f}", _median(times["served"]), p95, _median(times["exact"]), *selector]
 
 

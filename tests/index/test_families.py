@@ -136,9 +136,9 @@ MB = 1_000_000
     [
         (9_999, None, "Flat"),
         (10_000, None, "HNSW16,SQ8"),
-        (1_000_000, 800 * MB, "HNSW16,SQ8"),
-        (1_000_000, 700 * MB, "IVF4096,SQ8"),
-        (1_000_000, 400 * MB, "IVF4096,PQ96x4fs"),
+        (1_000_000, 900 * MB, "HNSW16,SQ8"),
+        (1_000_000, 800 * MB, "IVF4096,SQ8"),
+        (1_000_000, 500 * MB, "IVF4096,PQ96x4fs"),
     ],
 )
 def test_the_family_is_chosen_by_count_and_memory(count: int, memory: int | None, key: str) -> None:
