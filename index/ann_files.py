@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,11 @@ def write_ann(layout: Layout, folder: Path, request: SegmentRequest, *, extend: 
         return _extended(layout, folder, request, previous.description, previous.ann, vectors)
     if choice.index_key == FLAT.key:
         return AnnFiles(len(vectors), choice)
-    ann = build_ann(vectors, Twins.among(vectors), family_of(choice.index_key, vectors.shape[1]), options)
+    twins = Twins.among(vectors)
+    family = family_of(choice.index_key, vectors.shape[1])
+    if len(twins) < family.least:  # texts that differ may have equal vectors
+        return AnnFiles(len(vectors), choose(len(twins), vectors.shape[1], replace(options, index_key=family.key)))
+    ann = build_ann(vectors, twins, family, options)
     tuning = _tuned(layout, folder, request, ann, vectors)
     _save(folder, ann)
     return AnnFiles(len(vectors), choice, len(ann.twins), len(ann.twins), tuning)

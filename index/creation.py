@@ -9,7 +9,7 @@ import apsw
 from ..errors import IndexExistsError, IndexFolderError, IndexUnfinishedError
 from .layout import Layout, make_folder
 from .lock import WriterLock
-from .options import VECTOR_TYPES
+from .options import VECTOR_TYPES, IndexSchema
 from .spool import blocks_of
 from .store import Build, begin_build, current_commit, faults_named, open_writer, pending_build
 
@@ -43,6 +43,14 @@ def begin(layout: Layout, build: Build, *, overwrite: bool, resume: bool, wait: 
                     connection.execute("DELETE FROM spool")
         finally:
             connection.close()
+
+
+def check_begun(layout: Layout, target: IndexSchema, begun: IndexSchema) -> None:
+    """Raise IndexFolderError where a build that goes on is not of the vectors that were begun with."""
+    if (target.space, target.dimension) != (begun.space, begun.dimension):
+        raise IndexFolderError(
+            f"somebody else began to build {layout.folder} in the vector space {target.space} meanwhile: agree on one"
+        )
 
 
 def _fits(connection: apsw.Connection, build: Build) -> bool:

@@ -9,9 +9,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IndexDamagedError, IndexFolderError, InvalidInputError
+from ..errors import IndexDamagedError, InvalidInputError
 from .changes import Changes, apply_staged, count_staged, count_vectors
 from .choice import Choice, choose
+from .creation import check_begun
 from .layout import Layout
 from .options import VECTOR_TYPES, IndexSchema
 from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
@@ -191,7 +192,7 @@ class Writer:
             commit = self._session.commit
             self._target = Build(commit.schema, commit.options)
         if self._replace and self._begun is not None:
-            _check_same(self._layout, self._target.schema, self._begun)
+            check_begun(self._layout, self._target.schema, self._begun)
         self._rebuilding = current is not None and self._is_damaged(build)
         self._spool = Spool(self._connection, self._layout) if self._replace and not self._rebuilding else None
         self._staging = Staging(self._connection, self._spool, again=self._rebuilding)
@@ -246,10 +247,3 @@ class Writer:
     def _check_open(self) -> None:
         if self._committed:
             raise InvalidInputError("this writer has committed: open another one")
-
-
-def _check_same(layout: Layout, target: IndexSchema, begun: IndexSchema) -> None:
-    if (target.space, target.dimension) != (begun.space, begun.dimension):
-        raise IndexFolderError(
-            f"somebody else began to build {layout.folder} in the vector space {target.space} meanwhile: agree on one"
-        )

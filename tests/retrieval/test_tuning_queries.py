@@ -190,3 +190,16 @@ def test_no_target_needs_no_queries(
     with Retriever.build(tmp_path / "i", documents, starter, options) as retriever:
         retriever.compact()
         assert retriever.index.info().tuning is None
+
+
+def test_texts_that_differ_and_have_equal_vectors_are_too_few_to_train_lists(
+    tmp_path: Path, starter: TwinEncoder
+) -> None:
+    some = [Document(str(n), "read" + " " * (n + 1) + "files") for n in range(70)]
+    options = BuildOptions(index_key="IVF64,Flat", target_k=5)
+    with Retriever.build(tmp_path / "i", some, starter, options) as retriever:
+        info = retriever.index.info()
+        assert (info.index_key, info.tuning) == ("Flat", None)
+        assert info.reason == "IVF64,Flat is trained from 64 distinct vectors on: exact until then"
+        assert len(retriever.search("read files", 70)) == 70
+        assert retriever.index.verify() == []
