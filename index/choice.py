@@ -83,7 +83,7 @@ def _candidates(count: int, dimension: int) -> list[tuple[str, str]]:
     lists = 1 << max(6, round(math.log2(4 * math.sqrt(count))))
     codes = dimension // 4 if dimension % 4 == 0 else 0
     found = [
-        ("HNSW16,SQ8", "the quickest at a high recall; candidates are scored again from exact vectors"),
+        ("HNSW32,SQ8", "the quickest at a high recall; candidates are scored again from exact vectors"),
         (f"IVF{lists},SQ8", "a graph would not fit the memory; inverted lists of one byte a dimension do"),
     ]
     if codes:

@@ -80,7 +80,7 @@ def test_ef_search_travels_with_the_call(graph: Index) -> None:
 def test_the_family_follows_the_number_of_vectors(tmp_path: Path) -> None:
     options = BuildOptions(flat_below=100)
     assert build_vectors(tmp_path / "few", clustered(3, 99), options).info().index_key == "Flat"
-    assert build_vectors(tmp_path / "many", clustered(3, 100), options).info().index_key == "HNSW16,SQ8"
+    assert build_vectors(tmp_path / "many", clustered(3, 100), options).info().index_key == "HNSW32,SQ8"
 
 
 @pytest.mark.parametrize("index_key", ["Flat", "HNSW16"])

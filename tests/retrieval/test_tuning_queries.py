@@ -144,9 +144,9 @@ def test_the_choice_counts_distinct_texts_of_all_that_would_live(tmp_path: Path,
 
     with Retriever.build(tmp_path / "i", some, starter, options) as retriever:
         assert would_be() == ("Flat", 3)
-        assert would_be(Document("5", "d")) == ("HNSW16,SQ8", 4)
+        assert would_be(Document("5", "d")) == ("HNSW32,SQ8", 4)
         assert would_be(Document("5", "d"), Document("3", "a")) == ("Flat", 3)
-        assert would_be(Document("5", "d"), delete=("1",)) == ("HNSW16,SQ8", 4)
+        assert would_be(Document("5", "d"), delete=("1",)) == ("HNSW32,SQ8", 4)
         assert would_be(Document("5", "d"), delete=("1", "2")) == ("Flat", 3)
         assert would_be(Document("5", "d"), sync=True) == ("Flat", 1)
 
