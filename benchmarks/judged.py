@@ -98,7 +98,7 @@ def _row(collection: Collection, arguments: argparse.Namespace) -> dict[str, Any
 def _twinbert(collection: Collection, model: str) -> tuple[Evaluation, float]:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        options = BuildOptions(index_key="HNSW32")
+        options = BuildOptions(index_key="HNSW32", ef_construction=200, target_recall=None)
         with Retriever.build(Path(folder) / "judged.index", collection.documents, model, options) as retriever:
             seconds = time.perf_counter() - start
             return evaluate(retriever, collection.queries, collection.qrels), seconds
