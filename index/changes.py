@@ -39,6 +39,10 @@ SELECT count(*) FROM (
     SELECT key FROM documents AS live JOIN vectors USING (vector)
     WHERE died IS NULL AND NOT EXISTS (SELECT 1 FROM temp.staged WHERE staged.id = live.id))
 """
+_LACKING = """
+SELECT count(*), min(id) FROM temp.staged
+WHERE key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = staged.key)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +84,12 @@ def apply_staged(connection: apsw.Connection, number: int, documents: int, whole
 
     Raises InvalidInputError when a staged document has no vector.
     """
-    _check_vectors(connection)
     changes = count_staged(connection, documents, whole)
     connection.execute(_KILL_STAGED, (number,))
     if whole:
         connection.execute(_KILL_ABSENT, (number,))
     connection.execute(_ADD, (number,))
+    if connection.changes() < changes.added + changes.changed:
+        count, example = connection.execute(_LACKING).get
+        raise InvalidInputError(f"{count} documents have no vector, {example!r} among them: put_vectors first")
     return changes
-
-
-def _check_vectors(connection: apsw.Connection) -> None:
-    lacking = connection.execute(
-        "SELECT count(*), min(id) FROM temp.staged "
-        "WHERE key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = staged.key)"
-    ).get
-    if lacking[0]:
-        raise InvalidInputError(f"{lacking[0]} documents have no vector, {lacking[1]!r} among them: put_vectors first")

@@ -22,6 +22,8 @@ _DEVIATIONS = 3
 """How many standard deviations more than wanted are expected, so that a second look is seldom needed."""
 _VISIT_COST = 10
 """Vectors scored exactly in the time in which a graph examines one candidate."""
+_HARDEST = 0.5
+"""Down to this share a graph is asked to look as much harder as fewer may be answered; below, further out is enough."""
 _SCAN_COST = 0.25
 """The same for one vector of an inverted list."""
 _AT_ONCE = 1 << 20
@@ -55,7 +57,7 @@ class Plan:
         expected = self.wanted + _DEVIATIONS * math.sqrt(self.wanted)
         nearest = min(len(self.ann.twins), math.ceil(expected / share))
         if self.ann.family.kind is Kind.HNSW:
-            visits = max(self.visits, nearest)
+            visits = max(math.ceil(self.visits / max(share, _HARDEST)), nearest)
             cost = float(_VISIT_COST * visits)
         else:
             visits = min(self.ann.family.lists, math.ceil(self.visits * max(1, nearest / self.tuned)))

@@ -110,9 +110,16 @@ def test_k_results_whenever_so_many_live(tmp_path: Path) -> None:
     assert (int((beyond.rows >= 0).sum()), beyond.rows[0, 200:].tolist()) == (200, [-1] * 30)
 
 
-def test_a_graph_that_loses_its_own_vectors_is_no_build(tmp_path: Path) -> None:
-    options = BuildOptions(index_key="HNSW4", ef_construction=1, ef_search=1)
-    with pytest.raises(InvalidInputError, match=r"HNSW4 finds only .* use a larger M"):
+@pytest.mark.parametrize(
+    ("index_key", "message"),
+    [
+        ("PCA2,IVF4,PQ1x4fs", r"PCA2,IVF4,PQ1x4fs finds only \d\d\.\d% of its own vectors again: use a larger M"),
+        ("PCA1,HNSW4", r"the graph has [\d,]+ documents that no search can reach: use a larger M"),
+    ],
+)
+def test_an_index_that_loses_its_own_vectors_is_no_build(tmp_path: Path, index_key: str, message: str) -> None:
+    options = BuildOptions(index_key=index_key)
+    with pytest.raises(InvalidInputError, match=message):
         build_vectors(tmp_path / "x", clustered(6, 3_000, clusters=500), options)
     assert list((tmp_path / "x" / "segments").glob("[0-9]")) == []
 
