@@ -80,7 +80,7 @@ class BuildOptions:
     ef_construction: int = 100
     ef_search: int = 128
     nprobe: int | None = None
-    tail_limit: int = 2_000
+    tail_limit: int = 1_000
     tail_share: float = 0.0
     dead_share: float = 0.25
     history: int = 100
