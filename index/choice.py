@@ -14,8 +14,8 @@ _LINK_BYTES, _NODE_BYTES = 4, 48
 _WORK_BYTES = 100
 """Bytes a vector for row tables and the search for twins while a segment is written."""
 _TRAIN_ROWS, _TRAIN_PER_LIST = 65_536, 32
-_FIXED_BYTES = 128 << 20
-"""Blocks of vectors, the store's page cache, FAISS's own tables."""
+_FIXED_BYTES, _LEAST_BYTES, _CACHED_BYTES = 128 << 20, 24 << 20, 1_500
+"""Blocks of vectors, the store's page cache, FAISS's own tables: at most, at least, and what a vector adds between."""
 _COMPRESSED_BYTES = {"SQ8": 1, "SQfp16": 2, "SQbf16": 2}
 
 
@@ -39,15 +39,14 @@ def choose(count: int, dimension: int, options: BuildOptions) -> Choice:
     """The family for this many distinct vectors; raises InvalidInputError where nothing fits the memory budget."""
     if options.index_key is not None:
         return _asked(count, dimension, options, family_of(options.index_key, dimension))
-    if count < options.flat_below:
-        return _described(FLAT, count, dimension, options, f"below {options.flat_below:,} exact search is quick")
-    for key, reason in _candidates(count, dimension):
+    quick = [(FLAT.key, f"below {options.flat_below:,} exact search is quick")]
+    for key, reason in quick if count < options.flat_below else _candidates(count, dimension):
         choice = _described(family_of(key, dimension), count, dimension, options, reason)
         if options.memory is None or choice.build_bytes <= options.memory:
             return choice
     raise InvalidInputError(
         f"{count:,} vectors of {dimension} dimensions need at least {megabytes(choice.build_bytes)} to build, "
-        f"memory is {megabytes(options.memory or 0)}: give more memory, or build with index_key Flat"
+        f"memory is {megabytes(options.memory or 0)}: give more memory{', or use index_key Flat' * (key != FLAT.key)}"
     )
 
 
@@ -69,11 +68,12 @@ def megabytes(size: int) -> str:
 def _asked(count: int, dimension: int, options: BuildOptions, family: Family) -> Choice:
     if count < family.least:
         reason = f"{family.key} is trained from {family.least:,} distinct vectors on: exact until then"
-        return _described(FLAT, count, dimension, options, reason)
-    choice = _described(family, count, dimension, options, "asked for")
+        choice = _described(FLAT, count, dimension, options, reason)
+    else:
+        choice = _described(family, count, dimension, options, "asked for")
     if options.memory is not None and choice.build_bytes > options.memory:
         raise InvalidInputError(
-            f"{family.key} over {count:,} vectors needs {megabytes(choice.build_bytes)} to build, memory is "
+            f"{choice.index_key} over {count:,} vectors needs {megabytes(choice.build_bytes)} to build, memory is "
             f"{megabytes(options.memory)}: give more memory, or let index_key be chosen"
         )
     return choice
@@ -112,7 +112,7 @@ def _ann_bytes(family: Family, count: int, dimension: int) -> int:
 
 def _build_bytes(key: str, count: int, dimension: int, *, full: bool) -> int:
     family = family_of(key, dimension)
-    work = _FIXED_BYTES + count * _WORK_BYTES
+    work = min(_FIXED_BYTES, _LEAST_BYTES + count * _CACHED_BYTES) + count * _WORK_BYTES
     if family.kind is Kind.FLAT:
         return work
     if family.kind is Kind.IVF:

@@ -109,7 +109,8 @@ class AnnOptions:
     """How one search looks for candidates; never stored.
 
     ef_search: HNSW candidates examined; nprobe: inverted lists searched; None for the index's own, tuned to its target.
-        Never below what k needs in effect. Each is refused by an index of the other family.
+        Never below what k needs in effect. Each is refused by an index of the other family; exact search has no use
+        for either.
     refine: candidates taken from compressed vectors and scored exactly for each one wanted; None for the index's own.
     exact: score every vector instead.
 

@@ -1,7 +1,7 @@
 """Finds nodes of an HNSW graph that no search can reach, and links them again.
 
-FAISS keeps the nearest links of a node and drops others, so that a node may lose all that lead to it: among a million,
-some dozens. Nothing of such a graph looks wrong, and a document is lost. A node is reachable when a chain of links on
+FAISS keeps the nearest links of a node and drops others, so that a node may lose all that lead to it, now and then in
+a large graph. Nothing of such a graph looks wrong, and a document is lost. A node is reachable when a chain of links on
 the lowest layer leads to it from the entry point.
 """
 

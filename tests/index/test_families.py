@@ -147,8 +147,20 @@ def test_the_family_is_chosen_by_count_and_memory(count: int, memory: int | None
     assert memory is None or choice.build_bytes <= memory
 
 
+def test_exact_search_keeps_the_memory_too() -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"1,000 vectors .* at least 27 MB to build, memory is 20 MB: give more memory$"
+    ):
+        choose(1_000, 384, BuildOptions(memory=20 * MB))
+    with pytest.raises(InvalidInputError, match="Flat over 1,000 vectors needs 27 MB to build, memory is 20 MB"):
+        choose(1_000, 384, BuildOptions(memory=20 * MB, index_key="Flat"))
+    assert choose(1_000, 384, BuildOptions(memory=30 * MB)).index_key == "Flat"
+
+
 def test_what_fits_no_memory_is_refused_with_what_it_would_take() -> None:
-    with pytest.raises(InvalidInputError, match=r"1,000,000 vectors of 384 dimensions need at least \d+ MB to build"):
+    with pytest.raises(
+        InvalidInputError, match=r"1,000,000 vectors .* at least \d+ MB to build, .*, or use index_key Flat$"
+    ):
         choose(1_000_000, 384, BuildOptions(memory=100 * MB))
     with pytest.raises(InvalidInputError, match=r"HNSW32 over 1,000,000 vectors needs 2,\d+ MB to build"):
         choose(1_000_000, 384, BuildOptions(memory=100 * MB, index_key="HNSW32"))
