@@ -28,8 +28,10 @@ them by ``verify`` and ``integrity``.
 package knows no model and no text: payloads are opaque JSON.
 """
 
+from .bm25 import QueryTerms
 from .choice import Choice
 from .columns import entries_at, kind_at, value_at
+from .evidence import Evidence, EvidenceSchema
 from .filtering import Condition
 from .index import Index
 from .listing import Listing
@@ -59,6 +61,8 @@ __all__ = [
     "CommitInfo",
     "Condition",
     "DeleteReport",
+    "Evidence",
+    "EvidenceSchema",
     "GcReport",
     "Index",
     "IndexInfo",
@@ -66,6 +70,7 @@ __all__ = [
     "Listing",
     "OperatingPoint",
     "Problem",
+    "QueryTerms",
     "Record",
     "Stored",
     "Tuning",

@@ -7,14 +7,16 @@ from pathlib import Path
 import apsw
 
 from ..errors import IndexExistsError, IndexFolderError, IndexUnfinishedError
+from .evidence_spool import evidence_blocks
 from .layout import Layout, make_folder
 from .lock import WriterLock
 from .options import VECTOR_TYPES, IndexSchema
-from .spool import blocks_of
-from .store import Build, begin_build, current_commit, faults_named, open_writer, pending_build
+from .spool import blocks_of, forget_spooled
+from .store import Build, begin_build, current_commit, faults_named, open_writer, pending_build, transaction
 
 _DROP_UNUSED = (
     "DELETE FROM fresh WHERE vector NOT IN (SELECT vector FROM documents)",
+    "DELETE FROM evidence WHERE vector NOT IN (SELECT vector FROM fresh)",
     "DELETE FROM vectors WHERE vector NOT IN (SELECT vector FROM fresh) "
     "AND vector NOT IN (SELECT vector FROM documents)",
 )
@@ -34,13 +36,13 @@ def begin(layout: Layout, build: Build, *, overwrite: bool, resume: bool, wait: 
     with WriterLock(layout.lock, wait):
         connection = open_writer(layout)
         try:
-            with faults_named(layout), connection:
+            with faults_named(layout), transaction(connection):
                 _check_free(connection, layout.folder, overwrite, resume)
                 begin_build(connection, build)
                 if not resume or not _fits(connection, build):
                     for statement in _DROP_UNUSED:
                         connection.execute(statement)
-                    connection.execute("DELETE FROM spool")
+                    forget_spooled(connection)
         finally:
             connection.close()
 
@@ -51,12 +53,21 @@ def check_begun(layout: Layout, target: IndexSchema, begun: IndexSchema) -> None
         raise IndexFolderError(
             f"somebody else began to build {layout.folder} in the vector space {target.space} meanwhile: agree on one"
         )
+    if target.evidence != begun.evidence:
+        raise IndexFolderError(
+            f"somebody else began to build {layout.folder} with other evidence meanwhile: agree on one"
+        )
 
 
 def _fits(connection: apsw.Connection, build: Build) -> bool:
     """Whether vectors that are staged already are what this build stores."""
     wanted = (VECTOR_TYPES[build.options.vector_type], build.schema.dimension)
-    return all((block.kind, block.dimension) == wanted for block in blocks_of(connection))
+    blocks, evidence = blocks_of(connection), build.schema.evidence
+    marks = {block.place: block.mark for block in evidence_blocks(connection)}
+    return all(
+        (block.kind, block.dimension) == wanted and marks.get(block.place) == (evidence and evidence.mark)
+        for block in blocks
+    )
 
 
 def _take_folder(folder: Path) -> None:

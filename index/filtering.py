@@ -122,7 +122,7 @@ def narrowed(snapshot: Snapshot, rows: NDArray[np.int64]) -> Snapshot:
             f"segment {segment.description.generation} lacks documents of the store: twinbert index rebuild mends it"
         )
     living = replace(tail, live_rows=tail.live_rows[fresh], live_positions=tail.live_positions[fresh])
-    return Snapshot.of(snapshot.commit, segment, living, ~chosen)
+    return Snapshot.of(snapshot.commit, segment, living, ~chosen, snapshot.statistics)
 
 
 def _matching(connection: apsw.Connection, commit: Commit, where: Condition) -> NDArray[np.int64] | None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, InvalidInputError
+from .evidence_rows import forget_evidence, insert, rows_of
 from .records import CommitInfo
 from .segment import Segment, SegmentRequest
 from .store import Commit, last_commits, pending_build
@@ -98,6 +99,7 @@ def keep_history(connection: apsw.Connection, request: SegmentRequest, numbers: 
             _move_to_fresh(connection, previous, lacking)
         # What a build has staged stays with it.
         connection.execute(_FORGET_MOVED + (_STAGED_STAY if building else ""))
+        forget_evidence(connection)
     connection.execute(_FORGET_KEYS)
 
 
@@ -115,6 +117,7 @@ def forget_vectors(connection: apsw.Connection) -> None:
     """Forget fresh vectors and keys that no version needs; what a build has staged stays with it."""
     if pending_build(connection) is None:
         connection.execute(_FORGET_FRESH)
+        forget_evidence(connection)
     connection.execute(_FORGET_KEYS)
 
 
@@ -133,14 +136,12 @@ def _move_to_fresh(connection: apsw.Connection, segment: Segment, numbers: NDArr
             "versions that history remembers have lost their vectors: twinbert index rebuild mends it"
         )
     for number, place in zip(numbers.tolist(), places.tolist(), strict=True):
-        data = stored_bytes(segment, place)
+        data = segment.vectors[place].tobytes()
         connection.execute("INSERT INTO fresh VALUES (?, ?, ?)", (number, data, vector_hash(data)))
-
-
-def stored_bytes(segment: Segment, position: int) -> bytes:
-    """The vector at a position as ``fresh`` keeps it."""
-    data: bytes = segment.vectors[position].tobytes()
-    return data
+    schema, evidence = segment.description.evidence, segment.evidence
+    if schema is not None and evidence is not None:
+        rows = (row for place in places.tolist() for row in rows_of(evidence.entries.take(np.array([place])), schema))
+        insert(connection, zip(numbers.tolist(), rows, strict=True))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import IndexFolderError, InvalidInputError
+from .bm25 import QueryTerms, Scorer
 from .commands import Commands
 from .creation import begin
 from .filtering import Condition, Selections
@@ -22,7 +23,9 @@ from .options import AnnOptions, BuildOptions, IndexSchema
 from .reader import Reader
 from .records import Candidates, CommitInfo, IndexInfo, Problem, Stored
 from .search import search
+from .snapshot import Snapshot, info_of
 from .store import Build
+from .tail import entries_at
 from .vectors import check_vectors
 
 _PAGE = 1_000
@@ -136,12 +139,28 @@ class Index(Commands):
 
         Rows stay readable over two compactions. Raises IndexFolderError for a row that is not there (any more).
         """
-        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
-        for snapshot in self._reader.recent():
-            positions = snapshot.positions_of_rows(wanted)
-            if (positions >= 0).all():
-                return snapshot.gather(positions)
-        raise _lost(int(wanted[positions < 0][0]))
+        snapshot, positions = self._found(rows)
+        return snapshot.gather(positions)
+
+    def bm25(self, rows: ArrayLike, query: QueryTerms) -> NDArray[np.float32]:
+        """BM25 of rows that a search gave, ``(n,)`` int64, for a query: ``(n,)`` float32, 0 where none of its terms is.
+
+        Frequencies and lengths are those of the live documents of the commit that was searched.
+
+        Raises InvalidInputError where the index keeps no evidence; IndexFolderError as ``vectors``.
+        """
+        snapshot, positions = self._found(rows)
+        return Scorer(snapshot, query).scores(positions).astype(np.float32)
+
+    def parts(self, rows: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """Parts of the documents at rows that a search gave, ``(n,)`` int64.
+
+        Returns ``(p, part_width)`` int8, and ``(n + 1,)`` int64: where those of each begin, and the last end.
+        Raises as ``bm25``.
+        """
+        snapshot, positions = self._found(rows)
+        entries = entries_at(snapshot.segment, snapshot.tail, positions)
+        return entries.parts, entries.part_starts
 
     def stored(self, rows: ArrayLike) -> list[Stored]:
         """Id and payload of rows that a search gave, ``(n,)`` int64, in their order, by one query.
@@ -176,23 +195,7 @@ class Index(Commands):
 
     def info(self) -> IndexInfo:
         """What the index holds at the last commit."""
-        snapshot = self._reader.current()
-        commit, segment = snapshot.commit, snapshot.segment.description
-        return IndexInfo(
-            documents=commit.documents,
-            vectors=int(np.count_nonzero(snapshot.alive)),
-            reason=segment.reason,
-            tuning=segment.tuning,
-            dimension=commit.schema.dimension,
-            index_key=segment.index_key,
-            generation=commit.generation,
-            commit=commit.number,
-            space=commit.schema.space,
-            model=commit.schema.model,
-            fresh=len(snapshot.tail.live_rows),
-            dead=int(np.count_nonzero(snapshot.dead_slots)),
-            bytes=self._layout.size(),
-        )
+        return info_of(self._reader.current(), self._layout.size())
 
     @property
     def is_worn(self) -> bool:
@@ -223,6 +226,15 @@ class Index(Commands):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _found(self, rows: ArrayLike) -> tuple[Snapshot, NDArray[np.int64]]:
+        """A snapshot that has all of these rows, and the positions of their vectors."""
+        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
+        for snapshot in self._reader.recent():
+            positions = snapshot.positions_of_rows(wanted)
+            if (positions >= 0).all():
+                return snapshot, positions
+        raise _lost(int(wanted[positions < 0][0]))
 
     def _ids_of(self, rows: list[int]) -> dict[int, str]:
         return {stored.row: stored.id for stored in self.stored(rows)}

@@ -8,9 +8,11 @@ from typing import Any
 import apsw
 
 from ..errors import IndexDamagedError
+from .evidence_rows import damaged
 from .history import REMEMBERED
 from .seals import document_hash
 from .store import last_commits, pending_build
+from .tables import has_table
 from .vectors import vector_hash
 
 _REUSED = """
@@ -19,6 +21,7 @@ SELECT 'documents' WHERE (SELECT max(row) FROM documents) >
 UNION ALL SELECT 'vectors' WHERE (SELECT max(vector) FROM vectors) >
     coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'vectors'), 0)
 """
+_WITHOUT_VECTOR = "SELECT vector FROM evidence WHERE vector NOT IN (SELECT vector FROM fresh) LIMIT 1"
 _BORN = "SELECT born, count(*) FROM documents GROUP BY born"
 _DIED = "SELECT died, count(*) FROM documents WHERE died IS NOT NULL GROUP BY died"
 
@@ -68,3 +71,8 @@ def _damaged_rows(connection: apsw.Connection) -> Iterator[str]:
     for number, data, digest in connection.execute("SELECT vector, coalesce(data, x''), hash FROM fresh"):
         if vector_hash(data) != digest:
             yield f"fresh vector {number} does not match its hash"
+    if has_table(connection, "evidence"):
+        for number in damaged(connection):
+            yield f"evidence of fresh vector {number} does not match its hash"
+        if (number := connection.execute(_WITHOUT_VECTOR).get) is not None:
+            yield f"evidence is of vector {number}, which is not fresh: compact the index"

@@ -6,6 +6,7 @@
     store.sqlite    the truth: documents, fresh vectors, the current generation
     segments/G/     immutable files of generation G
     staged.npy      vectors of a build that goes on; see ``spool``
+    staged.evidence their evidence, where the index keeps any; see ``evidence_spool``
     manifest.json   a readable description, never what readers trust
 """
 
@@ -54,6 +55,11 @@ class Layout:
         return self.folder / "staged.npy"
 
     @property
+    def evidence_spool(self) -> Path:
+        """Their evidence."""
+        return self.folder / "staged.evidence"
+
+    @property
     def journal(self) -> Path:
         """SQLite's rollback journal: there only while the store is made, or where that was stopped."""
         return self.folder / "store.sqlite-journal"
@@ -76,7 +82,7 @@ class Layout:
         """Raise IndexFolderError where the folder has a link in place of a file: it may lead anywhere."""
         shared = self.folder / "store.sqlite-shm"
         store = (self.store, self.log, shared, self.journal)
-        for path in (self.lock, *store, self.spool, self.segments, self.manifest):
+        for path in (self.lock, *store, self.spool, self.evidence_spool, self.segments, self.manifest):
             if path.is_symlink():
                 raise IndexFolderError(f"{path} is a symbolic link, which may lead anywhere: put what it means there")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidInputError
 from .columns import check_paths
+from .evidence import EvidenceSchema
 from .keys import refuse_unsafe
 
 VECTOR_TYPES = {"fp32": "<f4", "fp16": "<f2"}
@@ -33,6 +34,7 @@ class IndexSchema:
     space: fingerprint of what shapes a document vector; only queries of the same space may be asked.
     dimension: length of a vector.
     model: the caller's note of where the encoder is found; opaque here.
+    evidence: what is kept of each vector's document beside it; None for nothing.
 
     Raises InvalidInputError for a dimension below 1.
     """
@@ -40,6 +42,7 @@ class IndexSchema:
     space: str
     dimension: int
     model: str
+    evidence: EvidenceSchema | None = None
 
     def __post_init__(self) -> None:
         _at_least("dimension", self.dimension, 1)

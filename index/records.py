@@ -140,6 +140,7 @@ class IndexInfo:
     bytes: size of all files of the folder.
     index_key: the family that the current segment was built with; reason: why.
     tuning: how its search effort was chosen; None for exact search, or where no target was asked for.
+    evidence: the note of what is kept beside the vectors, None for nothing.
     """
 
     documents: int
@@ -155,6 +156,7 @@ class IndexInfo:
     bytes: int
     reason: str
     tuning: Tuning | None
+    evidence: str | None
 
 
 @dataclass(frozen=True, slots=True)

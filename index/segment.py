@@ -9,20 +9,23 @@ of their vector and ordered by id, descending, within it::
     rows.npy      (m,) int64: row of each slot     by_row.npy   (m,) int64: slots in ascending order of row
     ann.faiss     FAISS's index of the distinct ones of vectors.npy, where the family has one, with the two files of
                   ``twins``; queries.npy, float32, those that its search effort was tuned with. All derived
+
+What is kept beside the vectors, where an index keeps anything, is in ``evidence_map``.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError
 from .ann import Ann
+from .arrays import mapped
+from .evidence import EvidenceSchema
+from .evidence_map import COUNTED, EVIDENCE, StoredEvidence
 from .keys import family_of
 from .layout import checksum
 from .options import VECTOR_TYPES
@@ -34,12 +37,8 @@ from .twins import Twins
 VECTORS, NUMBERS, ROWS, STARTS, BY_ROW = "vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy"
 ANN, MEMBERS, NODES, QUERIES = "ann.faiss", "members.npy", "nodes.npy", "queries.npy"
 STORED = frozenset({VECTORS, NUMBERS, ROWS, STARTS, BY_ROW})
-DERIVED = frozenset({ANN, MEMBERS, NODES, QUERIES, ROWS, STARTS, BY_ROW})
+DERIVED = frozenset({ANN, MEMBERS, NODES, QUERIES, ROWS, STARTS, BY_ROW}) | COUNTED
 """Files that ``Index.rebuild`` makes anew, from the others and from the store."""
-
-
-_MAGIC = b"\x93NUMPY\x01\x00"
-"""What a file of NumPy's format 1.0 begins with; the length and the text of its header follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,7 @@ class SegmentDescription:
     commit: number of the commit that published it. before: that of the generation before it, -1 without one.
     last_row: highest row number given out by then. nodes: of its ANN index, 0 without one; trained: of how many when it
     was last built from nothing. reason: why this index_key. tuning: how its search effort was chosen, if it was.
+    evidence: what is kept beside the vectors, if anything is; terms: distinct ones in it.
     """
 
     generation: int
@@ -74,11 +74,14 @@ class SegmentDescription:
     trained: int
     tuning: Tuning | None
     files: dict[str, FileSeal]
+    evidence: EvidenceSchema | None = None
+    terms: int = 0
 
     def check_names(self, folder: Path) -> None:
         """Raise IndexDamagedError unless the files are those that a segment has, in a folder of its own."""
         names, graph = self.files.keys(), {ANN, MEMBERS, NODES}
-        whole = STORED <= names <= STORED | DERIVED and (not names & graph or graph <= names)
+        needed = STORED if self.evidence is None else STORED | EVIDENCE | COUNTED
+        whole = needed <= names <= needed | {*graph, QUERIES} and (not names & graph or graph <= names)
         if not whole or folder.is_symlink():
             raise IndexDamagedError(f"{folder} is not described as a segment is: restore it or build the index again")
 
@@ -94,6 +97,7 @@ class Segment:
     starts: NDArray[np.int64]
     by_row: NDArray[np.int64]
     ann: Ann | None
+    evidence: StoredEvidence | None = None
     single: bool = False
     """Whether every vector has one document: then slots are positions."""
 
@@ -110,15 +114,16 @@ class Segment:
         if description.dtype not in VECTOR_TYPES.values():
             raise IndexDamagedError(f"{folder} holds {description.dtype} vectors, which no version writes: restore it")
         n, m = description.vectors, description.documents if derived else 0
-        starts = _mapped(folder / STARTS, "<i8", (n + 1,)) if derived else _nothing(n + 1)
+        starts = mapped(folder / STARTS, "<i8", (n + 1,)) if derived else _nothing(n + 1)
         segment = cls(
             description,
-            vectors=_mapped(folder / VECTORS, description.dtype, (n, description.dimension)),
-            numbers=_mapped(folder / NUMBERS, "<i8", (n,)),
-            rows=_mapped(folder / ROWS, "<i8", (m,)) if derived else _nothing(m),
+            vectors=mapped(folder / VECTORS, description.dtype, (n, description.dimension)),
+            numbers=mapped(folder / NUMBERS, "<i8", (n,)),
+            rows=mapped(folder / ROWS, "<i8", (m,)) if derived else _nothing(m),
             starts=starts,
-            by_row=_mapped(folder / BY_ROW, "<i8", (m,)) if derived else _nothing(m),
+            by_row=mapped(folder / BY_ROW, "<i8", (m,)) if derived else _nothing(m),
             ann=_open_ann(folder, description) if derived and ANN in description.files else None,
+            evidence=_open_evidence(folder, description, derived=derived),
             single=n == m and bool((np.diff(starts) == 1).all()),
         )
         segment._check_order(folder)
@@ -182,13 +187,20 @@ class SegmentRequest:
 
 
 def _open_ann(folder: Path, description: SegmentDescription) -> Ann:
-    members: NDArray[np.int64] = _mapped(folder / MEMBERS, "<i8", (description.vectors,))
-    starts: NDArray[np.int64] = _mapped(folder / NODES, "<i8", (description.nodes + 1,))
+    members: NDArray[np.int64] = mapped(folder / MEMBERS, "<i8", (description.vectors,))
+    starts: NDArray[np.int64] = mapped(folder / NODES, "<i8", (description.nodes + 1,))
     twins = Twins(members, starts)
     if not twins.sound():
         raise IndexDamagedError(f"{folder / MEMBERS} or {NODES} is damaged: twinbert index rebuild makes them anew")
     family = family_of(description.index_key, description.dimension)
     return Ann.load(folder / ANN, family, twins, description.dimension)
+
+
+def _open_evidence(folder: Path, description: SegmentDescription, *, derived: bool) -> StoredEvidence | None:
+    if description.evidence is None:
+        return None
+    distinct = description.terms if derived else 0
+    return StoredEvidence.open(folder, description.vectors, description.evidence.part_width, distinct)
 
 
 def is_sound(path: Path, seal: FileSeal) -> bool:
@@ -208,20 +220,6 @@ def check_size(path: Path, seal: FileSeal) -> None:
 
 def _nothing(n: int) -> NDArray[np.int64]:
     return np.zeros(n, dtype=np.int64)
-
-
-def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Map an array of known type and shape: its header is compared with the only one it can have, never parsed."""
-    header = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
-    dtype = np.dtype(kind)
-    with path.open("rb") as file:
-        magic, length = file.read(8), int.from_bytes(file.read(2), "little")
-        sound = magic == _MAGIC and file.read(length).rstrip() == header
-        start = file.tell()
-    if not sound or path.stat().st_size != start + math.prod(shape) * dtype.itemsize:
-        raise IndexDamagedError(f"{path} is not {kind} {shape}: restore it, or mend it by twinbert index rebuild")
-    # A plain view: slices of a memmap cost more to make than to read.
-    return np.asarray(np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape))
 
 
 def _lookup(

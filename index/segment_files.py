@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, InvalidInputError
 from .ann_files import AnnFiles, write_ann
+from .changes import LAST_ROW
 from .choice import choose
+from .evidence_files import distinct_terms, write_evidence
 from .layout import Layout, checksum
 from .options import VECTOR_TYPES
 from .segment import BY_ROW, NUMBERS, ROWS, STARTS, VECTORS, FileSeal, SegmentDescription, SegmentRequest
 from .vectors import from_blob, vector_hash
 
-_LAST_ROW = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'documents'"
 _FRESH_BETWEEN = "SELECT vector, data, hash FROM fresh WHERE vector BETWEEN ? AND ?"
 BLOCK_ROWS = 8_192
 """Vectors held in memory at once while a segment is written."""
@@ -54,7 +55,8 @@ def _extends(request: SegmentRequest, vector_of: NDArray[np.int64]) -> bool:
     if previous is None or previous.ann is None or request.rebuild:
         return False
     old = previous.description
-    if (old.space, old.dtype) != (commit.schema.space, VECTOR_TYPES[commit.options.vector_type]):
+    told = (commit.schema.space, VECTOR_TYPES[commit.options.vector_type], commit.schema.evidence)
+    if (old.space, old.dtype, old.evidence) != told:
         return False
     used = np.unique(vector_of)
     total = len(np.union1d(previous.numbers, used))
@@ -88,6 +90,7 @@ def _write(
         np.save(folder / name, array)
     if request.spool is None or not request.spool.take_over(folder / VECTORS, numbers):
         _write_vectors(connection, folder / VECTORS, numbers, request)
+    write_evidence(connection, folder, numbers, sizes, request)
     return write_ann(layout, folder, request, extend=extend)
 
 
@@ -99,7 +102,7 @@ def _described(
         generation=commit.generation,
         commit=commit.number,
         before=-1 if previous is None else previous.description.commit,
-        last_row=int(connection.execute(_LAST_ROW).get),
+        last_row=int(connection.execute(LAST_ROW).get),
         documents=documents,
         vectors=files.vectors,
         nodes=files.nodes,
@@ -110,6 +113,8 @@ def _described(
         reason=files.choice.reason,
         trained=files.trained,
         tuning=files.tuning,
+        evidence=commit.schema.evidence,
+        terms=distinct_terms(folder),
         files={path.name: FileSeal(path.stat().st_size, checksum(path)) for path in sorted(folder.iterdir())},
     )
 

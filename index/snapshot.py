@@ -11,34 +11,13 @@ from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, InvalidInputError
 from .ann import Selector
+from .arrays import spread
 from .layout import Layout
-from .options import VECTOR_TYPES
+from .records import IndexInfo
 from .segment import Segment, SegmentDescription
+from .statistics import Statistics
 from .store import Commit, current_commit, segment_description
-from .vectors import from_blob
-
-_FRESH_SINCE = """
-SELECT vector, coalesce(data, x'') FROM fresh WHERE vector IN (SELECT vector FROM documents WHERE row > ?)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """Documents newer than the segment, and the vectors that only they use.
-
-    Positions go on after the segment's: its vector p is p, fresh vector f is n + f.
-
-    rows, positions: ``(t,)`` int64 of all tail documents, dead ones too, ascending by row.
-    live_rows, live_positions: ``(l,)`` int64 of the living, by position and then by id, descending.
-    numbers: ``(f,)`` int64 of the fresh vectors, ascending. vectors: ``(f, dim)`` float32 unit rows.
-    """
-
-    rows: NDArray[np.int64]
-    positions: NDArray[np.int64]
-    live_rows: NDArray[np.int64]
-    live_positions: NDArray[np.int64]
-    numbers: NDArray[np.int64]
-    vectors: NDArray[np.float32]
+from .tail import Tail, load_tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +27,7 @@ class Snapshot:
     dead_slots: ``(m,)`` True for documents of the segment that have died.
     alive: ``(n + f,)`` True for vectors that a live document uses; living: how many of the segment's are so.
     selector: the nodes of the segment's ANN index that stand for such a vector; None where all do, or without one.
+    statistics: of all documents of the commit, where the index keeps evidence.
     """
 
     commit: Commit
@@ -57,9 +37,17 @@ class Snapshot:
     alive: NDArray[np.bool_]
     living: int
     selector: Selector | None
+    statistics: Statistics | None
 
     @classmethod
-    def of(cls, commit: Commit, segment: Segment, tail: Tail, dead_slots: NDArray[np.bool_]) -> Snapshot:
+    def of(
+        cls,
+        commit: Commit,
+        segment: Segment,
+        tail: Tail,
+        dead_slots: NDArray[np.bool_],
+        statistics: Statistics | None = None,
+    ) -> Snapshot:
         """Work out which vectors live from which documents do."""
         size, starts = len(segment.vectors), segment.starts
         alive = np.zeros(size + len(tail.vectors), dtype=np.bool_)
@@ -72,7 +60,7 @@ class Snapshot:
         selector = None
         if segment.ann is not None and living < size:
             selector = Selector(segment.ann.twins.alive(alive[:size]))
-        return cls(commit, segment, tail, dead_slots, alive, living, selector)
+        return cls(commit, segment, tail, dead_slots, alive, living, selector, statistics)
 
     @property
     def nodes(self) -> int:
@@ -91,6 +79,12 @@ class Snapshot:
         found[inside] = self.segment.vectors[positions[inside]]
         found[~inside] = self.tail.vectors[positions[~inside] - size]
         return found
+
+    def statistics_of(self) -> Statistics:
+        """Statistics of all documents of the commit; raises InvalidInputError where the index keeps no evidence."""
+        if self.statistics is None:
+            raise InvalidInputError("this index keeps no evidence: build it again with evidence")
+        return self.statistics
 
     def positions_of_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of the vector of each row, -1 for rows not known here; ``(n,)`` int64 both."""
@@ -112,7 +106,7 @@ class Snapshot:
             return rows, owners
         starts = np.searchsorted(self.tail.live_positions, positions, side="left")
         sizes = np.searchsorted(self.tail.live_positions, positions, side="right") - starts
-        places, fresh_owners = _spread(starts, np.minimum(sizes, limit))
+        places, fresh_owners = spread(starts, np.minimum(sizes, limit))
         return np.concatenate([rows, self.tail.live_rows[places]]), np.concatenate([owners, fresh_owners])
 
     def _old_documents_at(
@@ -124,7 +118,7 @@ class Snapshot:
             owners = owners[~self.dead_slots[inside]]
             return self.segment.rows[positions[owners]], owners
         starts = self.segment.starts[inside]
-        slots, places = _spread(starts, self.segment.starts[inside + 1] - starts)
+        slots, places = spread(starts, self.segment.starts[inside + 1] - starts)
         living = ~self.dead_slots[slots]
         return _first_of_each(self.segment.rows[slots[living]], owners[places[living]], limit)
 
@@ -139,16 +133,19 @@ def load_snapshot(connection: apsw.Connection, layout: Layout, previous: Snapsho
     commit = current_commit(connection)
     if commit is None or (previous is not None and previous.commit.number == commit.number):
         return previous
-    before = None
+    before, counted = None, None
     if previous is not None and previous.commit.generation == commit.generation:
-        segment, before = previous.segment, previous.tail
+        segment, before, counted = previous.segment, previous.tail, previous.statistics
     else:
         segment = load_segment(connection, layout)
-    told = segment.description.space, segment.description.dimension
-    if told != (commit.schema.space, commit.schema.dimension):
+    told = segment.description.space, segment.description.dimension, segment.description.evidence
+    if told != (commit.schema.space, commit.schema.dimension, commit.schema.evidence):
         raise IndexDamagedError(f"{layout.store} has a segment of other vectors than the commit's: restore the index")
-    tail = _load_tail(connection, segment, commit, before)
-    return Snapshot.of(commit, segment, tail, _dead_slots(connection, segment))
+    tail = load_tail(connection, segment, commit, before)
+    dead_slots, statistics = _dead_slots(connection, segment), None
+    if segment.evidence is not None:
+        statistics = Statistics(segment, segment.evidence, tail, dead_slots, commit.documents, counted)
+    return Snapshot.of(commit, segment, tail, dead_slots, statistics)
 
 
 def load_segment(connection: apsw.Connection, layout: Layout, *, derived: bool = True) -> Segment:
@@ -180,63 +177,30 @@ def _dead_slots(connection: apsw.Connection, segment: Segment) -> NDArray[np.boo
     return dead
 
 
-def _load_tail(connection: apsw.Connection, segment: Segment, commit: Commit, before: Tail | None) -> Tail:
-    """The tail at a commit; what of its vectors was in the same segment's tail ``before`` is not read again."""
-    last_row = segment.description.last_row
-    numbers, vectors = _fresh_vectors(connection, last_row, commit, before)
-    found = connection.execute(
-        "SELECT row, vector, died IS NULL FROM documents WHERE row > ? ORDER BY id DESC", (last_row,)
-    ).fetchall()
-    rows, vector_of, living = np.array(found, dtype=np.int64).reshape(-1, 3).T
-    positions = segment.positions_of(vector_of)
-    outside = positions < 0
-    places = np.searchsorted(numbers, vector_of[outside])
-    if not np.isin(vector_of[outside], numbers).all():
-        raise IndexDamagedError("documents of the index have lost their vectors: twinbert index rebuild mends it")
-    positions[outside] = places + len(segment.vectors)
-    by_row = np.argsort(rows)
-    alive = living.astype(np.bool_)
-    grouped = np.argsort(positions[alive], kind="stable")
-    return Tail(rows[by_row], positions[by_row], rows[alive][grouped], positions[alive][grouped], numbers, vectors)
-
-
-def _fresh_vectors(
-    connection: apsw.Connection, last_row: int, commit: Commit, before: Tail | None
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Numbers, ascending, and vectors that documents after ``last_row`` use and ``fresh`` holds."""
-    known = np.empty(0, dtype=np.int64) if before is None else before.numbers
-    if before is not None and len(before.rows):
-        last_row = int(before.rows[-1])
-    found = connection.execute(_FRESH_SINCE, (last_row,)).fetchall()
-    dimension, kind = commit.schema.dimension, VECTOR_TYPES[commit.options.vector_type]
-    read = np.empty((len(found), dimension), dtype=kind)
-    for place, (number, data) in enumerate(found):
-        try:
-            read[place] = from_blob(data, dimension)  # type: ignore[arg-type]
-        except InvalidInputError as error:
-            raise IndexDamagedError(f"fresh vector {number} is damaged: twinbert index rebuild mends it") from error
-    added = np.array([number for number, _ in found], dtype=np.int64)
-    numbers = np.union1d(known, added)
-    vectors = np.empty((len(numbers), dimension), dtype=np.float32)
-    vectors[np.searchsorted(numbers, added)] = read
-    if before is not None:
-        vectors[np.searchsorted(numbers, known)] = before.vectors
-    return numbers, vectors
-
-
-def _spread(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every number of each range, and the range it is of.
-
-    Example: starts [5, 9], sizes [2, 1] -> [5, 6, 9], [0, 0, 1]
-    """
-    owners = np.repeat(np.arange(len(sizes)), sizes)
-    before = np.cumsum(sizes) - sizes
-    return starts[owners] + np.arange(len(owners)) - before[owners], owners
-
-
 def _first_of_each(
     rows: NDArray[np.int64], owners: NDArray[np.int64], limit: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first ``limit`` rows of each owner; ``owners`` ascends."""
     keep = np.arange(len(owners)) - np.searchsorted(owners, owners, side="left") < limit
     return rows[keep], owners[keep]
+
+
+def info_of(snapshot: Snapshot, size: int) -> IndexInfo:
+    """What an index holds at a commit; ``size``: bytes of its folder."""
+    commit, segment = snapshot.commit, snapshot.segment.description
+    return IndexInfo(
+        documents=commit.documents,
+        vectors=int(np.count_nonzero(snapshot.alive)),
+        reason=segment.reason,
+        tuning=segment.tuning,
+        dimension=commit.schema.dimension,
+        index_key=segment.index_key,
+        generation=commit.generation,
+        commit=commit.number,
+        space=commit.schema.space,
+        model=commit.schema.model,
+        fresh=len(snapshot.tail.live_rows),
+        dead=int(np.count_nonzero(snapshot.dead_slots)),
+        bytes=size,
+        evidence=None if commit.schema.evidence is None else commit.schema.evidence.note,
+    )

@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError
+from .arrays import HEADER_BYTES, header
+from .evidence import Entries, Evidence, EvidenceSchema
+from .evidence_spool import EvidenceSpool
 from .layout import Layout
 from .options import VECTOR_TYPES
 from .records import KEY_BYTES
 
-_HEADER_BYTES = 128
 _BLOCKS = "SELECT place, rows, kind, dimension, keys, hash FROM spool ORDER BY place"
 _TABLE = "CREATE TEMP TABLE spooled (key BLOB PRIMARY KEY) STRICT, WITHOUT ROWID"
 _NOTE = "INSERT OR IGNORE INTO temp.spooled VALUES (?)"
@@ -47,22 +49,23 @@ class Block:
         known = self.kind in VECTOR_TYPES.values() and len(self.keys) == self.rows * KEY_BYTES
         if not known or min(self.place, self.rows - 1, self.dimension - 1) < 0:
             return False
-        return _HEADER_BYTES + (self.place + self.rows) * self.dimension * np.dtype(self.kind).itemsize <= size
+        return HEADER_BYTES + (self.place + self.rows) * self.dimension * np.dtype(self.kind).itemsize <= size
 
 
 class Spool:
-    """The staged vectors of the build that holds this connection and LOCK.
+    """The staged vectors of the build that holds this connection and LOCK, and their evidence where there is a schema.
 
     Blocks whose bytes a power loss took are forgotten, so that their vectors are asked for again.
     """
 
-    def __init__(self, connection: apsw.Connection, layout: Layout) -> None:
+    def __init__(self, connection: apsw.Connection, layout: Layout, schema: EvidenceSchema | None = None) -> None:
         self._connection, self._path = connection, layout.spool
         self._base = 0
         connection.execute(_TABLE)
         with connection:
             for block in faulty_blocks(connection, layout):
                 connection.execute("DELETE FROM spool WHERE place = ?", (block.place,))
+            self._evidence = None if schema is None else EvidenceSpool(connection, layout.evidence_spool, schema)
         self._blocks = blocks_of(connection)
         self._noted = 0
 
@@ -71,14 +74,19 @@ class Spool:
         """Rows of the file that may count."""
         return self._blocks[-1].place + self._blocks[-1].rows if self._blocks else 0
 
-    def append(self, keys: Sequence[bytes], vectors: NDArray[np.floating]) -> None:
-        """Add vectors ``(n, dimension)`` of the type to store, in a transaction; a key that is here keeps its own."""
+    def append(self, keys: Sequence[bytes], vectors: NDArray[np.floating], entries: Entries | None = None) -> None:
+        """Add vectors ``(n, dimension)`` of the type to store, in a transaction; a key that is here keeps its own.
+
+        entries: their evidence, where the spool keeps any.
+        """
         if not self.rows:  # a file of that name may be a segment's by now
             self._path.unlink(missing_ok=True)
         _write(self._path, self.rows, vectors)
         joined = b"".join(keys)
         block = Block(self.rows, len(keys), vectors.dtype.str, vectors.shape[1], joined, _hash(joined, vectors))
         facts = (block.place, block.rows, block.kind, block.dimension, block.keys, block.hash)
+        if self._evidence is not None and entries is not None:
+            self._evidence.append(block.place, entries)
         self._connection.execute("INSERT INTO spool VALUES (?, ?, ?, ?, ?, ?)", facts)
         self._blocks.append(block)
 
@@ -105,14 +113,18 @@ class Spool:
             return np.empty((0, 1), dtype=np.float32)
         return np.asarray(_mapped(self._path, self._blocks)[numbers - self._base])
 
+    def read_evidence(self, numbers: NDArray[np.int64]) -> Entries:
+        """Evidence of adopted vectors, ``(n,)`` ascending, of which there must be some."""
+        return Evidence.empty(0, 0) if self._evidence is None else self._evidence.read(numbers - self._base)
+
     def take_over(self, target: Path, numbers: NDArray[np.int64]) -> bool:
         """Make the file itself ``target`` where it holds exactly the vectors ``numbers``; else do nothing."""
         if not self.rows or not np.array_equal(numbers, np.arange(self._base, self._base + self.rows)):
             return False
         last = self._blocks[-1]
         with self._path.open("r+b") as file:
-            file.write(_header(last.kind, (self.rows, last.dimension)))
-            file.truncate(_HEADER_BYTES + self.rows * last.dimension * np.dtype(last.kind).itemsize)
+            file.write(header(last.kind, (self.rows, last.dimension)))
+            file.truncate(HEADER_BYTES + self.rows * last.dimension * np.dtype(last.kind).itemsize)
         try:
             os.link(self._path, target)
         except OSError:  # a file system without hard links: the caller copies
@@ -121,7 +133,13 @@ class Spool:
 
     def clear(self) -> None:
         """Forget the blocks, inside the transaction that makes a segment with their vectors current."""
-        self._connection.execute("DELETE FROM spool")
+        forget_spooled(self._connection)
+
+
+def forget_spooled(connection: apsw.Connection) -> None:
+    """Let the files count for nothing any more."""
+    connection.execute("DELETE FROM spool")
+    connection.execute("DELETE FROM evidence_spool")
 
 
 def blocks_of(connection: apsw.Connection) -> list[Block]:
@@ -135,9 +153,13 @@ def faulty_blocks(connection: apsw.Connection, layout: Layout) -> list[Block]:
 
 
 def remove_unused(connection: apsw.Connection, layout: Layout) -> None:
-    """Remove a file that the store does not name any more."""
-    if layout.spool.exists() and connection.execute("SELECT 1 FROM spool LIMIT 1").get is None:
-        layout.spool.unlink()
+    """Remove files that the store does not name any more."""
+    for path, noted in (
+        (layout.spool, "SELECT 1 FROM spool LIMIT 1"),
+        (layout.evidence_spool, "SELECT 1 FROM evidence_spool LIMIT 1"),
+    ):
+        if path.exists() and connection.execute(noted).get is None:
+            path.unlink()
 
 
 def _keys(block: Block) -> Iterator[bytes]:
@@ -155,7 +177,7 @@ def _mapped(path: Path, blocks: list[Block]) -> NDArray[np.floating]:
     last = blocks[-1]
     shape = (last.place + last.rows, last.dimension)
     try:
-        return np.memmap(path, dtype=last.kind, mode="r", offset=_HEADER_BYTES, shape=shape)
+        return np.memmap(path, dtype=last.kind, mode="r", offset=HEADER_BYTES, shape=shape)
     except (OSError, ValueError) as error:
         raise IndexDamagedError(f"{path} has lost staged vectors ({error}): resume the build") from error
 
@@ -163,15 +185,8 @@ def _mapped(path: Path, blocks: list[Block]) -> NDArray[np.floating]:
 def _write(path: Path, place: int, vectors: NDArray[np.floating]) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     with os.fdopen(descriptor, "r+b") as file:
-        file.seek(_HEADER_BYTES + place * vectors.shape[1] * vectors.itemsize)
+        file.seek(HEADER_BYTES + place * vectors.shape[1] * vectors.itemsize)
         file.write(vectors.data)
-
-
-def _header(kind: str, shape: tuple[int, int]) -> bytes:
-    """What ``numpy.lib.format`` writes before an array, padded to 128 bytes."""
-    text = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape}, }}"
-    body = text.ljust(_HEADER_BYTES - 11) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body.encode("latin-1")
 
 
 def _hash(keys: bytes, vectors: NDArray[np.floating]) -> bytes:

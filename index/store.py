@@ -19,11 +19,11 @@ from ..errors import IndexDamagedError, IndexFolderError, IndexNotFoundError
 from .layout import Layout
 from .options import BuildOptions, IndexSchema
 from .seals import sealed, unsealed
-from .tables import TABLES, check_tables
+from .tables import EVIDENCE_TABLES, VERSIONS, check_tables
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's format, kept in SQLite's user_version."""
-OLDEST_FORMAT = 2
+OLDEST_FORMAT = 3
 """The first that is still read; ``tests/fixtures`` keeps an index of each from there on."""
 _APPLICATION = int.from_bytes(b"twin", "big")
 _MOST = 2**53
@@ -121,10 +121,20 @@ def unsynced(connection: apsw.Connection) -> Iterator[None]:
         connection.pragma("synchronous", "full")
 
 
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All that is written inside is there at its end, or nothing; a store of version 2 becomes one of this version."""
+    with connection:
+        if connection.pragma("user_version") < FORMAT:
+            connection.execute(EVIDENCE_TABLES)
+            connection.pragma("user_version", FORMAT)
+        yield
+
+
 def check_format(connection: apsw.Connection, layout: Layout) -> None:
     """Raise IndexNotFoundError for another program's database, IndexFolderError for a format that is not read.
 
-    IndexDamagedError for a store that is declared otherwise than by ``TABLES``.
+    IndexDamagedError for a store that is declared otherwise than ``tables`` says.
     """
     application, version = connection.pragma("application_id"), connection.pragma("user_version")
     if application != _APPLICATION:
@@ -137,7 +147,7 @@ def check_format(connection: apsw.Connection, layout: Layout) -> None:
         raise IndexFolderError(
             f"{layout.folder} has format {version}, of a trial version: remove the folder and build the index again"
         )
-    check_tables(connection, layout.store)
+    check_tables(connection, layout.store, version)
 
 
 def current_commit(connection: apsw.Connection) -> Commit | None:
@@ -231,6 +241,6 @@ def _prepare(connection: apsw.Connection, layout: Layout) -> None:
 
 def _create_tables(connection: apsw.Connection) -> None:
     with connection:
-        connection.execute(TABLES)
+        connection.execute(VERSIONS[FORMAT])
         connection.pragma("application_id", _APPLICATION)
         connection.pragma("user_version", FORMAT)

@@ -27,6 +27,16 @@ CREATE TABLE documents (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL,
 CREATE UNIQUE INDEX live ON documents (id) WHERE died IS NULL;
 CREATE INDEX dead ON documents (died) WHERE died IS NOT NULL;
 """
+EVIDENCE_TABLES = """
+CREATE TABLE evidence (vector INTEGER PRIMARY KEY, mark BLOB NOT NULL, terms BLOB NOT NULL, parts BLOB NOT NULL,
+    hash BLOB NOT NULL) STRICT;
+CREATE TABLE evidence_spool (place INTEGER PRIMARY KEY, start INTEGER NOT NULL, entries INTEGER NOT NULL,
+    terms INTEGER NOT NULL, parts INTEGER NOT NULL, width INTEGER NOT NULL, mark BLOB NOT NULL,
+    hash BLOB NOT NULL) STRICT;
+"""
+"""What version 3 of the format has beyond version 2."""
+VERSIONS = {2: TABLES, 3: TABLES + EVIDENCE_TABLES}
+"""The tables of each version that is read."""
 
 FILTERS = "filter_"
 """How the names of indexes on places in payloads begin; see ``columns``."""
@@ -36,14 +46,14 @@ FROM sqlite_schema
 """
 
 
-def check_tables(connection: apsw.Connection, store: Path) -> None:
+def check_tables(connection: apsw.Connection, store: Path, version: int) -> None:
     """Raise IndexDamagedError for a table that is not declared as it should be, and for triggers, views and the like.
 
     A store from a stranger is data: nothing in it may run, and no column may be other than the code expects.
     """
     found: set[Any] = set(connection.execute(_SCHEMA).fetchall())
-    wrong = {name for _, name, _, _ in _declared() - found}
-    for kind, name, table, _ in found - _declared():
+    wrong = {name for _, name, _, _ in _declared(version) - found}
+    for kind, name, table, _ in found - _declared(version):
         if not (kind == b"index" and name.startswith(FILTERS.encode()) and table == b"documents"):
             wrong.add(name)
     if wrong:
@@ -51,8 +61,13 @@ def check_tables(connection: apsw.Connection, store: Path) -> None:
         raise IndexDamagedError(f"{store} is not declared as an index's is ({told}): do not use it")
 
 
+def has_table(connection: apsw.Connection, name: str) -> bool:
+    """Whether there is such a table: a store of an older version lacks some."""
+    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).get is not None
+
+
 @cache
-def _declared() -> frozenset[tuple[Any, ...]]:
+def _declared(version: int) -> frozenset[tuple[Any, ...]]:
     with closing(apsw.Connection(":memory:")) as model:
-        model.execute(TABLES)
+        model.execute(VERSIONS[version])
         return frozenset(model.execute(_SCHEMA).fetchall())

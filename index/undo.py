@@ -11,7 +11,7 @@ from .records import ChangeReport, GcReport
 from .segment import SegmentRequest
 from .session import Published, Session
 from .snapshot import describe_segment
-from .store import Build, Command, Commit, faults_named, last_commits
+from .store import Build, Command, Commit, faults_named, last_commits, transaction
 
 _RESTORED = """
 CREATE TEMP TABLE restored (id TEXT PRIMARY KEY, row INTEGER NOT NULL, vector INTEGER NOT NULL, hash BLOB NOT NULL)
@@ -51,7 +51,7 @@ def roll_back(session: Session, commits: int) -> ChangeReport:
     Raises InvalidInputError where history does not reach back so far.
     """
     present, connection = session.commit, session.connection
-    with faults_named(session.layout), connection:
+    with faults_named(session.layout), transaction(connection):
         session.check_sizes()
         target = target_of(last_commits(connection), commits)
         done = _restore(connection, session.number, target)
@@ -77,7 +77,7 @@ def collect(session: Session, keep: int) -> GcReport:
         raise InvalidInputError(f"commits to keep must be at least 0, not {keep}")
     present, connection = session.commit, session.connection
     before = session.layout.size()
-    with faults_named(session.layout), connection:
+    with faults_named(session.layout), transaction(connection):
         session.check_sizes()
         commits, versions = _remembered(connection)
         oldest = oldest_needed(last_commits(connection), keep)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import apsw
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from .evidence import EvidenceSchema
+from .evidence_rows import Row, damaged, forget_evidence, insert, lacking
 from .options import VECTOR_TYPES
+from .store import transaction
 
 UNIT_TOLERANCE = 1e-3
 """How far from 1 the norm of a vector may be."""
@@ -42,17 +46,26 @@ def from_blob(data: bytes, dimension: int) -> NDArray[np.floating]:
     )
 
 
-def store_vector(connection: apsw.Connection, key: bytes, data: bytes, *, again: bool) -> None:
-    """Keep ``data`` (little-endian, in the index's vector type) under ``key`` unless that key has a vector already.
+def store_vectors(
+    connection: apsw.Connection,
+    keys: Sequence[bytes],
+    vectors: NDArray[np.floating],
+    evidence: Sequence[Row] | None,
+    *,
+    again: bool,
+) -> None:
+    """Keep vectors (little-endian, in the index's type) under their keys, but for keys that have a vector already.
 
-    again: a vector that only the segment holds counts as none.
+    evidence: that of each, kept with it. again: a vector that only the segment holds counts as none.
     """
-    connection.execute("INSERT OR IGNORE INTO vectors (key) VALUES (?)", (key,))
-    if connection.changes() or again:
-        connection.execute(
-            "INSERT OR IGNORE INTO fresh SELECT vector, ?, ? FROM vectors WHERE key = ?",
-            (data, vector_hash(data), key),
-        )
+    for place, (key, vector) in enumerate(zip(keys, vectors, strict=True)):
+        data = vector.tobytes()
+        connection.execute("INSERT OR IGNORE INTO vectors (key) VALUES (?)", (key,))
+        if connection.changes() or again:
+            number = connection.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).get
+            connection.execute("INSERT OR IGNORE INTO fresh VALUES (?, ?, ?)", (number, data, vector_hash(data)))
+            if connection.changes() and evidence is not None:
+                insert(connection, [(number, evidence[place])])
 
 
 def forget_moved_vectors(connection: apsw.Connection) -> None:
@@ -60,12 +73,18 @@ def forget_moved_vectors(connection: apsw.Connection) -> None:
     connection.execute("DELETE FROM vectors WHERE vector NOT IN (SELECT vector FROM fresh)")
 
 
-def forget_damaged_vectors(connection: apsw.Connection) -> None:
-    """Forget fresh vectors that do not match their hash, so that they are asked for again."""
+def forget_damaged_vectors(connection: apsw.Connection, schema: EvidenceSchema | None) -> None:
+    """Forget fresh vectors that do not match their hash or whose evidence does not, so that they are asked for again.
+
+    schema: what evidence they need.
+    """
     found = connection.execute("SELECT vector, coalesce(data, x''), hash FROM fresh")
-    damaged = [(number,) for number, data, digest in found if vector_hash(data) != digest]
-    with connection:
-        connection.executemany("DELETE FROM fresh WHERE vector = ?", damaged)
+    wrong = [number for number, data, digest in found if vector_hash(data) != digest]
+    if schema is not None:
+        wrong += damaged(connection) + lacking(connection, schema)
+    with transaction(connection):
+        connection.executemany("DELETE FROM fresh WHERE vector = ?", ((number,) for number in wrong))
+        forget_evidence(connection)
 
 
 def vector_hash(data: bytes) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import IndexDamagedError
 from .ann_build import SELF_RECALL, default_visits, self_recall
+from .evidence_spool import evidence_blocks, faulty_evidence
 from .history import lost_vectors
 from .integrity import store_faults
 from .layout import Layout, checksum
@@ -39,6 +40,10 @@ def _store_problems(connection: apsw.Connection, layout: Layout, snapshot: Snaps
         yield Problem(name, fault)
     for block in faulty_blocks(connection, layout):
         yield Problem(layout.spool.name, f"staged vectors from row {block.place} on do not match their hash")
+    for evidence in faulty_evidence(layout.evidence_spool, evidence_blocks(connection)):
+        yield Problem(
+            layout.evidence_spool.name, f"staged evidence from row {evidence.place} on does not match its hash"
+        )
     for number in lost_vectors(connection, snapshot.segment).tolist():
         yield Problem(name, f"vector {number} is nowhere, a document version needs it")
 

@@ -10,18 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, InvalidInputError
-from .changes import Changes, apply_staged, count_staged, count_vectors
+from .changes import LAST_ROW, Changes, apply_staged, count_staged, count_vectors
 from .choice import Choice, choose
 from .creation import check_begun
+from .evidence import Evidence, check_evidence
+from .evidence_rows import check_born, rows_of
 from .layout import Layout
 from .options import VECTOR_TYPES, IndexSchema
 from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
 from .segment import SegmentRequest
 from .session import Published, Session
-from .spool import Spool
+from .spool import Spool, forget_spooled
 from .staging import Staging
-from .store import Build, Command, Commit, faults_named, pending_build, unsynced
-from .vectors import check_vectors, forget_damaged_vectors, forget_moved_vectors, store_vector
+from .store import Build, Command, Commit, faults_named, pending_build, transaction, unsynced
+from .vectors import check_vectors, forget_damaged_vectors, forget_moved_vectors, store_vectors
 
 
 class Writer:
@@ -110,26 +112,29 @@ class Writer:
             raise InvalidInputError(f"batch_rows must be at least 1, not {batch_rows}")
         return self._pending(batch_rows)
 
-    def put_vectors(self, keys: Sequence[bytes], matrix: NDArray[np.float32]) -> None:
+    def put_vectors(self, keys: Sequence[bytes], matrix: NDArray[np.float32], evidence: Evidence | None = None) -> None:
         """Store vectors: on return they survive a kill, once ``commit`` has returned a power loss too.
 
-        A key that is known keeps its vector.
+        A key that is known keeps its vector, and its evidence.
 
-        keys: 32 bytes each. matrix: ``(len(keys), dimension)`` float32 unit rows.
+        keys: 32 bytes each. matrix: ``(len(keys), dimension)`` float32 unit rows. evidence: as many entries, exactly
+        where the schema has evidence.
 
-        Raises InvalidInputError for another shape, NaN, infinities, or rows that are not unit vectors.
+        Raises InvalidInputError for another shape, NaN, infinities, rows that are not unit vectors, or evidence that
+        is not as the schema says.
         """
         self._check_open()
         schema, options = self._target.schema, self._target.options
         vectors = check_vectors(matrix, schema.dimension).astype(VECTOR_TYPES[options.vector_type], copy=False)
         if len(keys) != len(vectors) or any(len(key) != KEY_BYTES for key in keys):
             raise InvalidInputError(f"{len(vectors)} vectors need as many keys of {KEY_BYTES} bytes, not {len(keys)}")
+        entries = check_evidence(evidence, schema.evidence, len(keys))
         with faults_named(self._layout), unsynced(self._connection), self._connection:
             if self._spool is not None:
-                self._spool.append(keys, vectors)
+                self._spool.append(keys, vectors, entries)
                 return
-            for key, vector in zip(keys, vectors, strict=True):
-                store_vector(self._connection, key, vector.tobytes(), again=self._rebuilding)
+            rows = None if entries is None or schema.evidence is None else rows_of(entries, schema.evidence)
+            store_vectors(self._connection, keys, vectors, rows, again=self._rebuilding)
 
     def tune_with(self, queries: NDArray[np.float32]) -> None:
         """Hand in vectors of real queries, ``(q, dim)`` float32 unit rows, to tune the search effort with from now on.
@@ -173,7 +178,7 @@ class Writer:
         """
         self._check_open()
         self._committed = True
-        with faults_named(self._layout), self._connection:
+        with faults_named(self._layout), transaction(self._connection):
             report, published = self._apply(compact)
         self._session.tidy(published)
         return report
@@ -194,13 +199,14 @@ class Writer:
         if self._replace and self._begun is not None:
             check_begun(self._layout, self._target.schema, self._begun)
         self._rebuilding = current is not None and self._is_damaged(build)
-        self._spool = Spool(self._connection, self._layout) if self._replace and not self._rebuilding else None
+        spooling = self._replace and not self._rebuilding
+        self._spool = Spool(self._connection, self._layout, self._target.schema.evidence) if spooling else None
         self._staging = Staging(self._connection, self._spool, again=self._rebuilding)
 
     def _is_damaged(self, build: Build | None) -> bool:
         """Whether the segment is damaged and being rebuilt, so that its vectors are asked for again."""
         if self._repair:
-            forget_damaged_vectors(self._connection)
+            forget_damaged_vectors(self._connection, self._target.schema.evidence)
             return True
         try:
             if self._replace:
@@ -217,10 +223,12 @@ class Writer:
         session, publishing = self._session, compact or self._replace or self._rebuild
         if self._rebuilding:
             forget_moved_vectors(self._connection)
-            self._connection.execute("DELETE FROM spool")
+            forget_spooled(self._connection)
         if self._spool is not None:
             self._spool.adopt()
+        last_row = int(self._connection.execute(LAST_ROW).get)
         done = apply_staged(self._connection, session.number, session.documents, self._replace or self._sync)
+        check_born(self._connection, last_row, self._target.schema.evidence)
         counts = (done.added, done.changed, done.unchanged, done.removed)
         documents = session.documents + done.added - done.removed
         published = None
