@@ -81,6 +81,11 @@ class Entries:
         part_starts, parts = _taken(self.part_starts, places)
         return Entries(term_starts, self.terms[terms], self.counts[terms], part_starts, self.parts[parts])
 
+    def parts_at(self, places: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """Parts of the entries at ``(m,)`` places, and where those of each begin, ``(m + 1,)``."""
+        starts, found = _taken(self.part_starts, places)
+        return self.parts[found], starts
+
     def rows(self) -> list[tuple[bytes, bytes]]:
         """Each entry as the store has it: terms and then their counts; parts."""
         terms, counts = self.terms.astype(TERM, copy=False), self.counts.astype(COUNT, copy=False)

@@ -25,7 +25,7 @@ from .records import Candidates, CommitInfo, IndexInfo, Problem, Stored
 from .search import search
 from .snapshot import Snapshot, info_of
 from .store import Build
-from .tail import entries_at
+from .tail import parts_at
 from .vectors import check_vectors
 
 _PAGE = 1_000
@@ -159,8 +159,7 @@ class Index(Commands):
         Raises as ``bm25``.
         """
         snapshot, positions = self._found(rows)
-        entries = entries_at(snapshot.segment, snapshot.tail, positions)
-        return entries.parts, entries.part_starts
+        return parts_at(snapshot.segment, snapshot.tail, positions)
 
     def stored(self, rows: ArrayLike) -> list[Stored]:
         """Id and payload of rows that a search gave, ``(n,)`` int64, in their order, by one query.

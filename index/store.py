@@ -23,7 +23,7 @@ from .tables import EVIDENCE_TABLES, VERSIONS, check_tables
 
 FORMAT = 3
 """Version of the folder's format, kept in SQLite's user_version."""
-OLDEST_FORMAT = 3
+OLDEST_FORMAT = 2
 """The first that is still read; ``tests/fixtures`` keeps an index of each from there on."""
 _APPLICATION = int.from_bytes(b"twin", "big")
 _MOST = 2**53

@@ -105,6 +105,14 @@ def _fresh_evidence(
     return entries.take(places)
 
 
+def parts_at(segment: Segment, tail: Tail, positions: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """Parts of the vectors at ``(n,)`` positions, and where those of each begin, ``(n + 1,)``; raises as below."""
+    if segment.evidence is not None and (positions < len(segment.vectors)).all():
+        return segment.evidence.entries.parts_at(positions)
+    entries = entries_at(segment, tail, positions)
+    return entries.parts, entries.part_starts
+
+
 def entries_at(segment: Segment, tail: Tail, positions: NDArray[np.int64]) -> Entries:
     """Evidence of the vectors at ``(n,)`` positions; raises InvalidInputError where the index keeps none."""
     stored, fresh, schema = segment.evidence, tail.evidence, segment.description.evidence

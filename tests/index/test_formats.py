@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import apsw
 import numpy as np
 import pytest
 from test_damage import edit
-from twinbert.errors import IndexFolderError
-from twinbert.index import AnnOptions, BuildOptions, Index, Listing, Record
+from twinbert.errors import IndexFolderError, InvalidInputError
+from twinbert.index import AnnOptions, BuildOptions, Index, IndexSchema, Listing, Record
 from twinbert.index.store import FORMAT
 from twinbert.retrieval.filters import condition_of, parse_filter
 
@@ -48,6 +49,11 @@ def declared(folder: Path) -> list[tuple[str, str]]:
     address = f"file:{folder / 'store.sqlite'}?immutable=1"  # which leaves no file beside it
     connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     return connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").fetchall()
+
+
+def schema_of(schema: IndexSchema, expected: dict[str, Any]) -> IndexSchema:
+    """The schema as it was in the format that is kept: before version 3 without evidence."""
+    return schema if expected["schema"].get("evidence") else replace(schema, evidence=None)
 
 
 def files(folder: Path) -> list[Path]:
@@ -108,11 +114,46 @@ def test_searches_answer_as_an_oracle(kept: tuple[Path, dict[str, Any]], exact: 
             assert ids(index, narrowed.rows[place]) == nearest(german, query, 8)
 
 
+def test_evidence_is_what_was_put(kept: tuple[Path, dict[str, Any]]) -> None:
+    folder, expected = kept
+    message = "this index keeps no evidence: build it again with evidence"
+    with Index.open(folder) as index:
+        stored = [one for one in index.get(list(expected["documents"])) if one is not None]
+        rows = [one.row for one in stored]
+        if expected["schema"].get("evidence") is None:
+            assert (index.info().evidence, index.schema.evidence) == (None, None)
+            for ask in (lambda: index.parts(rows), lambda: index.bm25(rows, make_index.asked("text"))):
+                with pytest.raises(InvalidInputError, match=message):
+                    ask()
+            return
+        parts, starts = index.parts(rows)
+        scores = index.bm25(rows, make_index.asked(make_index.ASKED))
+        for place, one in enumerate(stored):
+            words = json.loads(one.payload)["text"].split()
+            made = [make_index.part(word) for word in words if word.isdigit()]
+            assert parts[starts[place] : starts[place + 1]].tolist() == made == expected["parts"][one.id]
+            assert scores[place] == pytest.approx(expected["bm25"][one.id], rel=1e-6)
+
+
+def test_a_write_makes_it_the_present_format_and_reading_does_not(kept: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = kept
+    before = declared(folder)
+    with Index.open(folder) as index:
+        index.search(make_index.vectors(["text 3"]), 3)
+        index.verify()
+    assert declared(folder) == before
+    with Index.open(folder) as index, index.writer() as writer:
+        writer.delete(["d10"])
+        writer.commit()
+    present = FIXTURES / f"index-format-{FORMAT}" / "index"
+    assert declared(folder) == declared(present)
+
+
 def test_it_goes_on(kept: tuple[Path, dict[str, Any]]) -> None:
     folder, expected = kept
     with Index.open(folder) as index:
         with index.writer() as writer:
-            make_index.put(writer, {"new": ("a new text", "en"), "d10": ("text 10", "en")})
+            make_index.put(writer, {"new": ("a new text", "en"), "d10": ("text 10", "en")}, index.schema)
             assert writer.commit().added == 1
         assert ids(index, index.search(make_index.vectors(["a new text"]), 1).rows[0]) == ["new"]
         index.compact()
@@ -138,15 +179,14 @@ def test_a_rollback_reaches_what_was_remembered(kept: tuple[Path, dict[str, Any]
 
 def test_a_build_that_was_begun_then_is_resumed(kept: tuple[Path, dict[str, Any]]) -> None:
     folder, expected = kept
-    other, staged = make_index.OTHER, make_index.STAGED
+    other, staged = schema_of(make_index.OTHER, expected), make_index.STAGED
     texts = [*staged, "one more"]
     with Index.create(folder, other, BuildOptions(), resume=True) as index:
         assert documents(index) == expected["documents"]
         with index.writer(replace=True) as writer:
             writer.put(Record(text, make_index.key(text, other.space), "{}") for text in texts)
             assert writer.pending_count() == 1
-            missing = make_index.key("one more", other.space)
-            writer.put_vectors([missing], make_index.vectors(["one more"], other.dimension))
+            make_index.stage(writer, ["one more"], other)
             writer.commit()
         assert (index.schema, len(index), index.verify()) == (other, 6, [])
         found = index.search(make_index.vectors(texts, other.dimension), 1)
