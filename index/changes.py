@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import apsw
 
 from ..errors import InvalidInputError
+from .evidence import EvidenceSchema
+from .evidence_rows import check_born
 
 _COUNT = """
 SELECT count(*) FILTER (WHERE key IS NOT NULL), count(*) FILTER (WHERE key IS NOT NULL AND row IS NOT NULL),
@@ -79,14 +81,17 @@ def count_vectors(connection: apsw.Connection, whole: bool) -> int:
     return int(connection.execute(staged if whole else _COUNT_STAYING).get)
 
 
-def apply_staged(connection: apsw.Connection, number: int, documents: int, whole: bool) -> Changes:
+def apply_staged(
+    connection: apsw.Connection, number: int, documents: int, whole: bool, evidence: EvidenceSchema | None
+) -> Changes:
     """Let staged documents be born and replaced or deleted ones die at commit ``number``.
 
     documents: how many live now. whole: also let every live document die that was not put.
 
-    Raises InvalidInputError when a staged document has no vector.
+    evidence: what every vector's must be. Raises InvalidInputError when a staged document has no vector, or one with
+    other evidence.
     """
-    changes = count_staged(connection, documents, whole)
+    changes, last_row = count_staged(connection, documents, whole), int(connection.execute(LAST_ROW).get)
     connection.execute(_KILL_STAGED, (number,))
     if whole:
         connection.execute(_KILL_ABSENT, (number,))
@@ -94,4 +99,5 @@ def apply_staged(connection: apsw.Connection, number: int, documents: int, whole
     if connection.changes() < changes.added + changes.changed:
         count, example = connection.execute(_LACKING).get
         raise InvalidInputError(f"{count} documents have no vector, {example!r} among them: put_vectors first")
+    check_born(connection, last_row, evidence)
     return changes

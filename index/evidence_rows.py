@@ -29,8 +29,10 @@ WHERE row > ? AND evidence.mark IS NOT ?
 """
 
 
-def rows_of(entries: Entries, schema: EvidenceSchema) -> list[Row]:
-    """Every entry as a row, but for the vector's number."""
+def rows_of(entries: Entries | None, schema: EvidenceSchema | None) -> list[Row] | None:
+    """Every entry as a row, but for the vector's number; None where there are none."""
+    if entries is None or schema is None:
+        return None
     mark = schema.mark
     return [(mark, terms, parts, _hash(mark, terms, parts)) for terms, parts in entries.rows()]
 

@@ -138,10 +138,10 @@ def _move_to_fresh(connection: apsw.Connection, segment: Segment, numbers: NDArr
     for number, place in zip(numbers.tolist(), places.tolist(), strict=True):
         data = segment.vectors[place].tobytes()
         connection.execute("INSERT INTO fresh VALUES (?, ?, ?)", (number, data, vector_hash(data)))
-    schema, evidence = segment.description.evidence, segment.evidence
-    if schema is not None and evidence is not None:
-        rows = (row for place in places.tolist() for row in rows_of(evidence.entries.take(np.array([place])), schema))
-        insert(connection, zip(numbers.tolist(), rows, strict=True))
+    if segment.evidence is not None:
+        for number, place in zip(numbers.tolist(), places, strict=True):
+            rows = rows_of(segment.evidence.entries.take(place.reshape(1)), segment.description.evidence)
+            insert(connection, [(number, row) for row in rows or ()])
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -14,29 +13,25 @@ from ..errors import IndexFolderError, InvalidInputError
 from .bm25 import QueryTerms, Scorer
 from .commands import Commands
 from .creation import begin
+from .documents import Documents, lost
+from .facts import info_of
 from .filtering import Condition, Selections
 from .history import described
 from .keys import family_of
 from .layout import Layout
+from .lexical import Lexical
 from .maintenance import is_worn
 from .options import AnnOptions, BuildOptions, IndexSchema
 from .reader import Reader
-from .records import Candidates, CommitInfo, IndexInfo, Problem, Stored
+from .records import Candidates, CommitInfo, IndexInfo, Problem
 from .search import search
-from .snapshot import Snapshot, info_of
+from .snapshot import Snapshot
 from .store import Build
 from .tail import parts_at
 from .vectors import check_vectors
 
-_PAGE = 1_000
-_BY_ROW = "SELECT row, id, payload FROM documents WHERE row IN (SELECT value FROM json_each(?))"
-_BY_ID = """
-SELECT row, id, payload FROM documents WHERE died IS NULL AND id IN (SELECT value FROM json_each(?))
-"""
-_NEXT_IDS = "SELECT id FROM documents WHERE died IS NULL AND id > ? ORDER BY id LIMIT ?"
 
-
-class Index(Commands):
+class Index(Commands, Documents):
     """Vectors and documents in a folder, read at the last commit, whoever made it.
 
     Every read sees one commit. Searches may run in many threads at once; options travel with the call.
@@ -46,6 +41,7 @@ class Index(Commands):
         super().__init__(layout)
         self._reader = Reader(layout)
         self._selections = Selections(layout, self._reader.current)
+        self._lexical = Lexical(layout)
 
     @classmethod
     def create(
@@ -122,10 +118,9 @@ class Index(Commands):
         Raises InvalidInputError for ``k`` below 1, another shape, NaN, rows that are not unit vectors, or a condition
         that cannot be asked of these payloads.
         """
-        if k < 1:
-            raise InvalidInputError(f"k must be at least 1, not {k}")
+        _check_k(k)
         while True:
-            snapshot = self._reader.current() if where is None else self._selections.narrowed(where)
+            snapshot = self._narrowed(where)
             queries = check_vectors(vectors, snapshot.commit.schema.dimension)
             try:
                 return search(snapshot, queries, k, options or AnnOptions(), self._ids_of)
@@ -133,6 +128,17 @@ class Index(Commands):
                 # Others may have compacted twice meanwhile and forgotten the ids of dead rows: the newest has its own.
                 if self._reader.current().commit.number == snapshot.commit.number:
                     raise
+
+    def search_terms(self, queries: Sequence[QueryTerms], k: int, where: Condition | None = None) -> Candidates:
+        """The ``k`` live documents of highest BM25 for each query, at the last commit, of those with its rarer terms.
+
+        Terms are looked up from the rarest on, up to a budget of documents, and all count for the score. Returns rows
+        and scores as ``search``; fewer where fewer hold such a term.
+
+        Raises InvalidInputError as ``search``, and where the index is not ``lexical``.
+        """
+        _check_k(k)
+        return self._lexical.search(lambda: self._narrowed(where), queries, k, self._ids_of)
 
     def vectors(self, rows: ArrayLike) -> NDArray[np.float32]:
         """Vectors of rows that a search gave, ``(n,)`` int64: ``(n, dimension)`` float32 unit rows.
@@ -145,7 +151,7 @@ class Index(Commands):
     def bm25(self, rows: ArrayLike, query: QueryTerms) -> NDArray[np.float32]:
         """BM25 of rows that a search gave, ``(n,)`` int64, for a query: ``(n,)`` float32, 0 where none of its terms is.
 
-        Frequencies and lengths are those of the live documents of the commit that was searched.
+        Frequencies and lengths are those of the documents that lived at the commit searched last.
 
         Raises InvalidInputError where the index keeps no evidence; IndexFolderError as ``vectors``.
         """
@@ -160,37 +166,6 @@ class Index(Commands):
         """
         snapshot, positions = self._found(rows)
         return parts_at(snapshot.segment, snapshot.tail, positions)
-
-    def stored(self, rows: ArrayLike) -> list[Stored]:
-        """Id and payload of rows that a search gave, ``(n,)`` int64, in their order, by one query.
-
-        Rows stay readable over two compactions. Raises IndexFolderError for a row that is not there (any more).
-        """
-        wanted = np.asarray(rows, dtype=np.int64).reshape(-1).tolist()
-        found = {stored.row: stored for stored in self._stored(_BY_ROW, wanted)}
-        lacking = [row for row in wanted if row not in found]
-        if lacking:
-            raise _lost(lacking[0])
-        return [found[row] for row in wanted]
-
-    def get(self, ids: Sequence[str]) -> list[Stored | None]:
-        """The live documents of these ids, in their order; None where there is none."""
-        found = {stored.id: stored for stored in self._stored(_BY_ID, list(ids))}
-        return [found.get(document_id) for document_id in ids]
-
-    def ids(self) -> Iterator[str]:
-        """All live ids, ascending; read a page at a time, each at the last commit."""
-        last = ""
-        while page := self._reader.ask(_NEXT_IDS, last, _PAGE):
-            ids = [row[0] for row in page]
-            yield from ids
-            last = ids[-1]
-
-    def __len__(self) -> int:
-        return self._reader.current().commit.documents
-
-    def __contains__(self, document_id: object) -> bool:
-        return isinstance(document_id, str) and self.get([document_id])[0] is not None
 
     def info(self) -> IndexInfo:
         """What the index holds at the last commit."""
@@ -215,6 +190,7 @@ class Index(Commands):
         The last to close an index that it wrote to leaves a folder that needs no permission to write to be read.
         """
         self._selections.close()
+        self._lexical.close()
         self._reader.close()
         self._settle()
 
@@ -226,6 +202,9 @@ class Index(Commands):
     ) -> None:
         self.close()
 
+    def _narrowed(self, where: Condition | None) -> Snapshot:
+        return self._reader.current() if where is None else self._selections.narrowed(where)
+
     def _found(self, rows: ArrayLike) -> tuple[Snapshot, NDArray[np.int64]]:
         """A snapshot that has all of these rows, and the positions of their vectors."""
         wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
@@ -233,15 +212,9 @@ class Index(Commands):
             positions = snapshot.positions_of_rows(wanted)
             if (positions >= 0).all():
                 return snapshot, positions
-        raise _lost(int(wanted[positions < 0][0]))
-
-    def _ids_of(self, rows: list[int]) -> dict[int, str]:
-        return {stored.row: stored.id for stored in self.stored(rows)}
-
-    def _stored(self, query: str, wanted: list[int] | list[str]) -> Iterator[Stored]:
-        for row, document_id, payload in self._reader.ask(query, json.dumps(wanted)):
-            yield Stored(row, document_id, payload)
+        raise lost(int(wanted[positions < 0][0]))
 
 
-def _lost(row: int) -> IndexFolderError:
-    return IndexFolderError(f"row {row} is not in the index any more: search again")
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise InvalidInputError(f"k must be at least 1, not {k}")

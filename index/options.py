@@ -70,6 +70,8 @@ class BuildOptions:
         Also the share of a segment's vectors that may be unused before a compaction rebuilds instead of extending.
     history: changes that can be undone; a compaction forgets what only older ones need.
     filterable: places in payloads, as ``columns`` writes them, that SQLite keeps indexes on.
+    lexical: whether candidates can be found by their terms, in an index with evidence; costs about as much disk as
+        the terms.
 
     Raises InvalidInputError for a value out of range or an index key that is refused by name.
     """
@@ -88,6 +90,7 @@ class BuildOptions:
     dead_share: float = 0.25
     history: int = 100
     filterable: tuple[str, ...] = ()
+    lexical: bool = True
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():

@@ -140,7 +140,7 @@ class IndexInfo:
     bytes: size of all files of the folder.
     index_key: the family that the current segment was built with; reason: why.
     tuning: how its search effort was chosen; None for exact search, or where no target was asked for.
-    evidence: the note of what is kept beside the vectors, None for nothing.
+    evidence: the note of what is kept beside the vectors, None for nothing. lexical: whether ``search_terms`` answers.
     """
 
     documents: int
@@ -157,6 +157,7 @@ class IndexInfo:
     reason: str
     tuning: Tuning | None
     evidence: str | None
+    lexical: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,23 +37,24 @@ def search(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: An
     rows = np.full((len(queries), k), -1, dtype=np.int64)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for place, found in enumerate(_with_tail(snapshot, queries, k, inside)):
-        best, best_scores = _rank(snapshot, found, k, ids_of)
+        best, best_scores = rank(snapshot, found, k, ids_of)
         rows[place, : len(best)] = best
         scores[place, : len(best)] = best_scores
     return Candidates(rows, scores)
 
 
 @dataclass(frozen=True, slots=True)
-class _Scored:
+class Scored:
     """Positions of vectors, ``(n,)`` int64, and their inner products with a query, ``(n,)`` float64."""
 
     positions: NDArray[np.int64]
     products: NDArray[np.float64]
 
-    def joined(self, other: _Scored) -> _Scored:
+    def joined(self, other: Scored) -> Scored:
+        """These, and others."""
         if not len(other.positions):
             return self
-        return _Scored(
+        return Scored(
             np.concatenate([self.positions, other.positions]), np.concatenate([self.products, other.products])
         )
 
@@ -66,11 +67,11 @@ class _Scored:
         return len(self.products) > k and bool(self.kth(k) - self.products.min() <= _TIE)
 
 
-def _scored(snapshot: Snapshot, query: NDArray[np.float32], positions: NDArray[np.int64]) -> _Scored:
-    return _Scored(positions, snapshot.gather(positions).astype(np.float64) @ query.astype(np.float64))
+def _scored(snapshot: Snapshot, query: NDArray[np.float32], positions: NDArray[np.int64]) -> Scored:
+    return Scored(positions, snapshot.gather(positions).astype(np.float64) @ query.astype(np.float64))
 
 
-def _inside(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: AnnOptions) -> list[_Scored]:
+def _inside(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: AnnOptions) -> list[Scored]:
     """Candidates from the segment."""
     ann = snapshot.segment.ann
     effort = None if ann is None else effort_of(snapshot, ann, k, options)
@@ -80,7 +81,7 @@ def _inside(snapshot: Snapshot, queries: NDArray[np.float32], k: int, options: A
     return list(_by_ann(snapshot, ann, queries, k, effort))
 
 
-def _with_tail(snapshot: Snapshot, queries: NDArray[np.float32], k: int, inside: list[_Scored]) -> Iterator[_Scored]:
+def _with_tail(snapshot: Snapshot, queries: NDArray[np.float32], k: int, inside: list[Scored]) -> Iterator[Scored]:
     """The same, and fresh vectors that score as much as the k-th of them."""
     size, fresh = len(snapshot.segment.vectors), snapshot.tail.vectors
     if not len(fresh):
@@ -103,7 +104,7 @@ def _exact_positions(snapshot: Snapshot, queries: NDArray[np.float32], k: int) -
     return search_exact(queries, vectors, k, among=np.flatnonzero(alive))
 
 
-def _by_ann(snapshot: Snapshot, ann: Ann, queries: NDArray[np.float32], k: int, effort: Effort) -> Iterator[_Scored]:
+def _by_ann(snapshot: Snapshot, ann: Ann, queries: NDArray[np.float32], k: int, effort: Effort) -> Iterator[Scored]:
     """What the index finds; searched exactly where it came back short, or tied at its edge."""
     wanted = k * effort.refine + SPARE
     enough = min(wanted, snapshot.nodes)
@@ -123,7 +124,8 @@ def _nodes(
     return [row[row >= 0] for row in nodes]
 
 
-def _rank(snapshot: Snapshot, found: _Scored, k: int, ids_of: IdsOf) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def rank(snapshot: Snapshot, found: Scored, k: int, ids_of: IdsOf) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Rows and scores of the ``k`` best documents whose vectors were scored, best first; at most ``(k,)``."""
     rows, owners = snapshot.documents_at(found.positions, k)
     scores = found.products.astype(np.float32)[owners]
     order = np.argsort(-scores, kind="stable")

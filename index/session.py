@@ -20,6 +20,7 @@ from .segment import DERIVED, Segment, SegmentDescription, SegmentRequest, check
 from .snapshot import describe_segment, load_segment
 from .spool import remove_unused
 from .store import Build, Command, Commit, add_commit, checkpoint, current_commit, faults_named, open_writer
+from .words import add_born, publish_words
 
 LOG_LIMIT = 4 << 20
 """Bytes that the store's log may reach before a command empties it; the last to close the index does in any case."""
@@ -108,11 +109,15 @@ class Session:
         generation = self.generation + publishing
         commit = Commit(self.number, made, generation, documents, target.schema, target.options, command)
         add_commit(self.connection, commit)
+        if not publishing:
+            add_born(self.connection, commit)
         return commit
 
     def publish(self, request: SegmentRequest) -> Published:
         """Write a segment; it is current when the surrounding transaction ends."""
-        return Published(request.commit, publish(self.connection, self.layout, request))
+        described = publish(self.connection, self.layout, request)
+        publish_words(self.connection, self.layout.segment(described.generation), request)
+        return Published(request.commit, described)
 
     def tidy(self, published: Published | None, *, shrink: bool = False) -> None:
         """What may be done once the transaction has ended: the change is durable, so a failure is only logged.

@@ -13,7 +13,6 @@ from ..errors import IndexDamagedError, InvalidInputError
 from .ann import Selector
 from .arrays import spread
 from .layout import Layout
-from .records import IndexInfo
 from .segment import Segment, SegmentDescription
 from .statistics import Statistics
 from .store import Commit, current_commit, segment_description
@@ -85,6 +84,15 @@ class Snapshot:
         if self.statistics is None:
             raise InvalidInputError("this index keeps no evidence: build it again with evidence")
         return self.statistics
+
+    def positions_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Position of each vector number, -1 for those not known here; ``(n,)`` int64 both."""
+        positions = self.segment.positions_of(numbers)
+        fresh = self.tail.numbers
+        if len(fresh):
+            places = np.minimum(np.searchsorted(fresh, numbers), len(fresh) - 1)
+            positions = np.where(fresh[places] == numbers, places + len(self.segment.vectors), positions)
+        return positions
 
     def positions_of_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of the vector of each row, -1 for rows not known here; ``(n,)`` int64 both."""
@@ -183,24 +191,3 @@ def _first_of_each(
     """The first ``limit`` rows of each owner; ``owners`` ascends."""
     keep = np.arange(len(owners)) - np.searchsorted(owners, owners, side="left") < limit
     return rows[keep], owners[keep]
-
-
-def info_of(snapshot: Snapshot, size: int) -> IndexInfo:
-    """What an index holds at a commit; ``size``: bytes of its folder."""
-    commit, segment = snapshot.commit, snapshot.segment.description
-    return IndexInfo(
-        documents=commit.documents,
-        vectors=int(np.count_nonzero(snapshot.alive)),
-        reason=segment.reason,
-        tuning=segment.tuning,
-        dimension=commit.schema.dimension,
-        index_key=segment.index_key,
-        generation=commit.generation,
-        commit=commit.number,
-        space=commit.schema.space,
-        model=commit.schema.model,
-        fresh=len(snapshot.tail.live_rows),
-        dead=int(np.count_nonzero(snapshot.dead_slots)),
-        bytes=size,
-        evidence=None if commit.schema.evidence is None else commit.schema.evidence.note,
-    )

@@ -33,6 +33,7 @@ CREATE TABLE evidence (vector INTEGER PRIMARY KEY, mark BLOB NOT NULL, terms BLO
 CREATE TABLE evidence_spool (place INTEGER PRIMARY KEY, start INTEGER NOT NULL, entries INTEGER NOT NULL,
     terms INTEGER NOT NULL, parts INTEGER NOT NULL, width INTEGER NOT NULL, mark BLOB NOT NULL,
     hash BLOB NOT NULL) STRICT;
+CREATE VIRTUAL TABLE words USING fts5(terms, content='', contentless_delete=1, detail=none, tokenize='ascii');
 """
 """What version 3 of the format has beyond version 2."""
 VERSIONS = {2: TABLES, 3: TABLES + EVIDENCE_TABLES}

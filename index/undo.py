@@ -12,6 +12,7 @@ from .segment import SegmentRequest
 from .session import Published, Session
 from .snapshot import describe_segment
 from .store import Build, Command, Commit, faults_named, last_commits, transaction
+from .words import forget_words
 
 _RESTORED = """
 CREATE TEMP TABLE restored (id TEXT PRIMARY KEY, row INTEGER NOT NULL, vector INTEGER NOT NULL, hash BLOB NOT NULL)
@@ -85,6 +86,7 @@ def collect(session: Session, keep: int) -> GcReport:
         published = _publish_without(session, present, oldest, keep)
         forget_versions(connection, died_by=oldest)
         forget_vectors(connection)
+        forget_words(connection)
         commits_left, versions_left = _remembered(connection)
     session.tidy(published, shrink=True)
     forgotten = (commits + (published is not None) - commits_left, versions - versions_left)

@@ -18,6 +18,7 @@ from .segment import ANN, VECTORS, check_size
 from .snapshot import Snapshot
 from .spool import faulty_blocks
 from .vectors import UNIT_TOLERANCE
+from .words_check import check_words
 
 _BLOCK_ROWS = 8_192
 
@@ -44,6 +45,10 @@ def _store_problems(connection: apsw.Connection, layout: Layout, snapshot: Snaps
         yield Problem(
             layout.evidence_spool.name, f"staged evidence from row {evidence.place} on does not match its hash"
         )
+    try:
+        check_words(connection, snapshot)
+    except IndexDamagedError as error:
+        yield Problem(name, str(error))
     for number in lost_vectors(connection, snapshot.segment).tolist():
         yield Problem(name, f"vector {number} is nowhere, a document version needs it")
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexDamagedError, InvalidInputError
-from .changes import LAST_ROW, Changes, apply_staged, count_staged, count_vectors
+from .changes import Changes, apply_staged, count_staged, count_vectors
 from .choice import Choice, choose
 from .creation import check_begun
 from .evidence import Evidence, check_evidence
-from .evidence_rows import check_born, rows_of
+from .evidence_rows import rows_of
 from .layout import Layout
 from .options import VECTOR_TYPES, IndexSchema
 from .records import KEY_BYTES, ChangePlan, ChangeReport, Record
@@ -33,12 +33,11 @@ class Writer:
         ``Index.create`` began.
     sync: the documents put become the whole index, which stays as it is built: what changed waits in the tail.
     repair: with ``replace``: no stored vector counts but a fresh one that matches its hash.
-    rebuild: the commit makes all derived files from nothing; damage to them does not matter.
+    rebuild: the commit makes all that is derived from nothing; damage to it does not matter.
     wait: seconds to wait for somebody else who writes; None gives up at once.
     begun: what the caller's vectors are, refused where somebody else began a build of other ones meanwhile.
 
-    Entering raises IndexLockedError while somebody else writes, IndexUnfinishedError where nothing was
-    created.
+    Entering raises IndexLockedError while somebody else writes, IndexUnfinishedError where nothing was created.
     """
 
     def __init__(
@@ -80,8 +79,7 @@ class Writer:
     def put(self, records: Iterable[Record]) -> None:
         """Stage documents to add or replace: all of them or, when one is refused, none.
 
-        Raises DuplicateIdError for an id that this command staged already, InvalidInputError for what is no
-        Record.
+        Raises DuplicateIdError for an id that this command staged already, InvalidInputError for what is no Record.
         """
         self._check_open()
         with faults_named(self._layout):
@@ -115,13 +113,11 @@ class Writer:
     def put_vectors(self, keys: Sequence[bytes], matrix: NDArray[np.float32], evidence: Evidence | None = None) -> None:
         """Store vectors: on return they survive a kill, once ``commit`` has returned a power loss too.
 
-        A key that is known keeps its vector, and its evidence.
+        A key that is known keeps its vector and its evidence.
 
-        keys: 32 bytes each. matrix: ``(len(keys), dimension)`` float32 unit rows. evidence: as many entries, exactly
-        where the schema has evidence.
+        keys: 32 bytes each. matrix: ``(len(keys), dimension)`` float32 unit rows. evidence: of each, where kept.
 
-        Raises InvalidInputError for another shape, NaN, infinities, rows that are not unit vectors, or evidence that
-        is not as the schema says.
+        Raises InvalidInputError for another shape, rows that are not unit vectors, or evidence not as the schema says.
         """
         self._check_open()
         schema, options = self._target.schema, self._target.options
@@ -133,8 +129,8 @@ class Writer:
             if self._spool is not None:
                 self._spool.append(keys, vectors, entries)
                 return
-            rows = None if entries is None or schema.evidence is None else rows_of(entries, schema.evidence)
-            store_vectors(self._connection, keys, vectors, rows, again=self._rebuilding)
+            evidence_rows = rows_of(entries, schema.evidence)
+            store_vectors(self._connection, keys, vectors, evidence_rows, again=self._rebuilding)
 
     def tune_with(self, queries: NDArray[np.float32]) -> None:
         """Hand in vectors of real queries, ``(q, dim)`` float32 unit rows, to tune the search effort with from now on.
@@ -167,14 +163,12 @@ class Writer:
     def commit(self, *, compact: bool = False) -> ChangeReport:
         """Make the whole command visible, durably, in one transaction; a writer commits once.
 
-        A build also publishes a new segment; other commits leave that to ``Index.compact``, which is due when
-        ``Index.is_worn``.
+        A build also publishes a new segment; other commits leave that to ``Index.compact``, due when ``Index.is_worn``.
 
         compact: publish one in any case.
 
         Raises InvalidInputError when a staged document has no vector or the ANN index fails its self-recall; the
-        index is then as it was. Once this returns the change is durable: tidying up that fails afterwards is logged
-        as a warning, and left to the next writer.
+        index is then as it was. Tidying up that fails afterwards is logged as a warning, and left to the next writer.
         """
         self._check_open()
         self._committed = True
@@ -226,9 +220,8 @@ class Writer:
             forget_spooled(self._connection)
         if self._spool is not None:
             self._spool.adopt()
-        last_row = int(self._connection.execute(LAST_ROW).get)
-        done = apply_staged(self._connection, session.number, session.documents, self._replace or self._sync)
-        check_born(self._connection, last_row, self._target.schema.evidence)
+        whole, evidence = self._replace or self._sync, self._target.schema.evidence
+        done = apply_staged(self._connection, session.number, session.documents, whole, evidence)
         counts = (done.added, done.changed, done.unchanged, done.removed)
         documents = session.documents + done.added - done.removed
         published = None

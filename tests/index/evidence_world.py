@@ -7,8 +7,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from index_world import key, records, vectors
-from twinbert.index import BuildOptions, ChangeReport, Evidence, EvidenceSchema, Index, IndexSchema, Writer
+import pytest
+from index_world import key, named, records, vectors
+from twinbert.index import (
+    BuildOptions,
+    ChangeReport,
+    Condition,
+    Evidence,
+    EvidenceSchema,
+    Index,
+    IndexSchema,
+    QueryTerms,
+    Writer,
+)
 
 WIDTH = 3
 EVIDENCE = EvidenceSchema(note='{"words":"split"}', part_width=WIDTH)
@@ -72,6 +83,27 @@ def build(path: Path, documents: Mapping[str, str], options: BuildOptions | None
     index = Index.create(path, SCHEMA, options)
     change(index, documents, replace=True)
     return index
+
+
+def asked(query: Mapping[str, float]) -> QueryTerms:
+    return QueryTerms(np.array([term(word) for word in query], np.uint32), np.array([*query.values()], np.float32))
+
+
+def best(documents: Mapping[str, str], query: Mapping[str, float], k: int) -> list[tuple[str, float]]:
+    """The ``k`` best of the documents that hold a term of the query, by score and then by id."""
+    scored = [(float(np.float32(score)), name) for name, score in bm25(documents, query).items() if score > 0]
+    return [(name, score) for score, name in sorted(scored, reverse=True)[:k]]
+
+
+def found(index: Index, query: Mapping[str, float], k: int, where: Condition | None = None) -> list[tuple[str, float]]:
+    return named(index, index.search_terms([asked(query)], k, where))
+
+
+def check_found(index: Index, documents: Mapping[str, str], query: Mapping[str, float], k: int) -> None:
+    """The index finds what the oracle does."""
+    got, wanted = found(index, query, k), best(documents, query, k)
+    assert [name for name, _ in got] == [name for name, _ in wanted]
+    assert [score for _, score in got] == pytest.approx([score for _, score in wanted], rel=1e-5)
 
 
 def bm25(documents: Mapping[str, str], query: Mapping[str, float]) -> dict[str, float]:

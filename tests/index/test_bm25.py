@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evidence_world import bm25, build, change, term
+from evidence_world import asked, bm25, build, change, check_found
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -22,12 +22,9 @@ DOCUMENTS = st.dictionaries(NAMES, TEXTS, max_size=6)
 OPTIONS = [BuildOptions(), BuildOptions(history=1), BuildOptions(index_key="HNSW8", history=3, tail_limit=2)]
 
 
-def asked(query: dict[str, float]) -> QueryTerms:
-    return QueryTerms(np.array([term(word) for word in query], np.uint32), np.array([*query.values()], np.float32))
-
-
 def scores(index: Index, query: dict[str, float]) -> dict[str, float]:
     """BM25 of every live document, by id."""
+    assert len(index) == len(contents(index))  # which follows the last commit, as every search does
     stored = [one for one in index.get(list(contents(index))) if one is not None]
     found = index.bm25([one.row for one in stored], asked(query))
     assert found.dtype == np.float32
@@ -35,7 +32,10 @@ def scores(index: Index, query: dict[str, float]) -> dict[str, float]:
 
 
 def check(index: Index) -> None:
-    assert scores(index, QUERY) == pytest.approx(bm25(contents(index), QUERY), rel=1e-5)
+    documents = contents(index)
+    assert scores(index, QUERY) == pytest.approx(bm25(documents, QUERY), rel=1e-5)
+    for k in (2, 20):
+        check_found(index, documents, QUERY, k)
 
 
 class EvidenceMachine(RuleBasedStateMachine):
@@ -99,7 +99,7 @@ class EvidenceMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-EvidenceMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=10, deadline=None)
+EvidenceMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=10, deadline=None)
 TestEvidence = EvidenceMachine.TestCase
 
 
