@@ -43,46 +43,61 @@ class Judge:
 
     def chosen(self, student: Student) -> NDArray[np.float64]:
         """The measure to choose by, ``(questions,)``."""
-        return self.auc(student) if self.measure == AUC else self.ndcg(student)
+        if self.measure == NDCG:
+            return self.all(student)[NDCG]
+        return self._encoded(student, self.mixed, known_rows(self.mixed)).auc()
 
     def all(self, student: Student) -> dict[str, NDArray[np.float64]]:
-        """Every measure that the questions have, ``(questions,)`` each."""
-        found = {AUC: self.auc(student)} if self.mixed else {}
-        return found | {NDCG: self.ndcg(student)}
+        """Every measure that the questions have, ``(questions,)`` each.
 
-    def auc(self, student: Student) -> NDArray[np.float64]:
-        """ROC-AUC of each question that has documents of both kinds, over its known documents."""
-        scores = self._scores(student, self.mixed)
-        return np.array(
-            [roc_auc(question.relevant, own) for question, own in zip(self.mixed, scores, strict=True)], dtype=float
-        )
+        AUC is of those that have known documents of both kinds.
+        """
+        rows = np.union1d(self.distractors, known_rows(self.questions))
+        encoded = self._encoded(student, self.questions, rows)
+        return ({AUC: encoded.auc()} if self.mixed else {}) | {NDCG: encoded.ndcg()}
 
-    def ndcg(self, student: Student) -> NDArray[np.float64]:
-        """nDCG@10 of each question over all questions' documents and the distractors."""
-        rows = np.unique(np.concatenate([self.distractors, *(question.documents for question in self.questions)]))
-        documents = self.documents.encode(student.towers.document, rows)
-        queries = self._queries(student, self.questions)
+    def _encoded(self, student: Student, questions: Sequence[Question], rows: NDArray[np.int64]) -> Encoded:
+        queries = self.queries.encode(student.towers.query, np.array([question.query for question in questions]))
+        return Encoded(questions, queries, rows, self.documents.encode(student.towers.document, rows))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """Questions and documents with their vectors. rows: ``(n,)`` of the documents, ascending."""
+
+    questions: Sequence[Question]
+    queries: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    documents: NDArray[np.float32]
+
+    def auc(self) -> NDArray[np.float64]:
+        """ROC-AUC of each question that has known documents of both kinds, over these."""
         return np.array(
             [
-                ndcg(np.isin(rows[best(documents @ query)], question.documents[question.relevant]), question.relevant)
-                for question, query in zip(self.questions, queries, strict=True)
+                roc_auc(question.relevant, self.documents[np.searchsorted(self.rows, question.documents)] @ query)
+                for question, query in zip(self.questions, self.queries, strict=True)
+                if question.mixed
             ],
             dtype=float,
         )
 
-    def _scores(self, student: Student, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
-        if not questions:
-            return []
-        rows = np.unique(np.concatenate([question.documents for question in questions]))
-        documents = self.documents.encode(student.towers.document, rows)
-        queries = self._queries(student, questions)
-        return [
-            documents[np.searchsorted(rows, question.documents)] @ query
-            for question, query in zip(questions, queries, strict=True)
-        ]
+    def ndcg(self) -> NDArray[np.float64]:
+        """nDCG@10 of each question over all the documents."""
+        return np.array(
+            [
+                ndcg(
+                    np.isin(self.rows[best(self.documents @ query)], question.documents[question.relevant]),
+                    question.relevant,
+                )
+                for question, query in zip(self.questions, self.queries, strict=True)
+            ],
+            dtype=float,
+        )
 
-    def _queries(self, student: Student, questions: Sequence[Question]) -> NDArray[np.float32]:
-        return self.queries.encode(student.towers.query, np.array([question.query for question in questions]))
+
+def known_rows(questions: Sequence[Question]) -> NDArray[np.int64]:
+    """Rows of all documents that the questions know something of, ascending."""
+    return np.unique(np.concatenate([question.documents for question in questions]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

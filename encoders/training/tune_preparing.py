@@ -29,6 +29,8 @@ DISTRACTORS = 1_000
 """Documents of the collections beside which held-out questions are ranked for nDCG."""
 UNLABELLED = 1_000
 """Documents of the collections that are among the texts which are held to their vectors."""
+MOST_GENERAL = 2_000
+"""General texts that are drawn where there are more: each costs time before training."""
 WATCHED = 4
 """One general text in so many is not trained on but watched for drift."""
 
@@ -130,9 +132,10 @@ def _anchors(
 ) -> tuple[list[Anchor], Anchor]:
     """For each tower that is trained, the texts that hold it; and the texts that are watched, of the last one."""
     general = list(dict.fromkeys([*read_texts(), *data.general]))
-    order = np.random.default_rng(options.seed).permutation(len(general))
+    order = np.random.default_rng(options.seed).permutation(len(general))[:MOST_GENERAL]
+    general = [general[place] for place in order]
     texts = [*general, *unlabelled]
-    watched, held = order[::WATCHED], np.delete(order, np.s_[::WATCHED])
+    watched, held = np.arange(0, len(general), WATCHED), np.delete(np.arange(len(general)), np.s_[::WATCHED])
     held = np.concatenate([held, np.arange(len(general), len(texts))])
     sides: list[Side] = ["query"] if options.query_tower_only else ["document"]
     if not options.query_tower_only and student.towers.separate is not None:
