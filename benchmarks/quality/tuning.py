@@ -75,7 +75,9 @@ def _row(seed: int, before: Figures, arguments: argparse.Namespace) -> dict[str,
         domains = [read_domain(arguments.data / name) for name in arguments.tune]
         learned = [dataclasses.replace(domain, reported=()) for domain in domains]
         general = read_general(arguments.general) if arguments.general else ()
+        begun = time.process_time()
         tune(arguments.model, TuneData(learned, general), model, read_options(given | {"seed": seed}))
+        (arguments.out / f"seed-{seed}.cpu").write_text(str(time.process_time() - begun), encoding="utf-8")
     report = json.loads((model / "tune.json").read_text(encoding="utf-8"))
     after = _measured(model, arguments.out / f"seed-{seed}.json", arguments)
     seconds = report["seconds"]
@@ -86,6 +88,7 @@ def _row(seed: int, before: Figures, arguments: argparse.Namespace) -> dict[str,
         "drift": report["drift"],
         "minutes": sum(value for name, value in seconds.items() if name != "export") / 60,
         "export_seconds": seconds["export"],
+        "cpu_minutes": float((arguments.out / f"seed-{seed}.cpu").read_text(encoding="utf-8")) / 60,
         "after": after,
         "change": {name: after[name] - before[name] for name in before},
     }
@@ -148,21 +151,21 @@ def _ndcg(encoder: TwinEncoder, folder: Path, split: str) -> float:
 
 def _table(before: Figures, rows: Sequence[dict[str, Any]]) -> list[str]:
     others = [name for name in before if name != AUC]
-    head = ["", AUC, *(f"{name} nDCG@10" for name in others), "mean of others", "blend", "minutes"]
+    head = ["", AUC, *(f"{name} nDCG@10" for name in others), "mean of others", "blend", "minutes", "CPU minutes"]
     lines = [_line(head), _line(["---"] * len(head))]
-    lines.append(_line(["before", *(f"{before[name]:.3f}" for name in before), "", "", ""]))
+    lines.append(_line(["before", *(f"{before[name]:.3f}" for name in before), "", "", "", ""]))
     for row in rows:
         changes = [row["change"][name] for name in others]
         cells = [f"seed {row['seed']}", f"{row['after'][AUC]:.3f}", *(f"{change:+.4f}" for change in changes)]
         mean = f"{np.mean(changes):+.4f}" if changes else ""
-        lines.append(_line([*cells, mean, f"{row['blend']:.2f}", f"{row['minutes']:.1f}"]))
+        lines.append(_line([*cells, mean, f"{row['blend']:.2f}", f"{row['minutes']:.1f}", f"{row['cpu_minutes']:.1f}"]))
     if rows:
         means = [np.mean([row["change"][name] for row in rows]) for name in others]
         spread = (
             f"{np.mean([row['after'][AUC] for row in rows]):.3f} ± {np.std([row['after'][AUC] for row in rows]):.3f}"
         )
         overall = f"{np.mean(means):+.4f}" if means else ""
-        lines.append(_line(["mean", spread, *(f"{mean:+.4f}" for mean in means), overall, "", ""]))
+        lines.append(_line(["mean", spread, *(f"{mean:+.4f}" for mean in means), overall, "", "", ""]))
     return lines
 
 

@@ -21,7 +21,7 @@ class TuneOptions:
     questions: a batch. negatives: of each, judged ones first, the original model's own top candidates for the rest.
     depth: ranks that these are drawn from. pool: documents, drawn from the collections, that are searched for them.
     learning_rate: of the towers, with warm-up and linear decay; head_learning_rate: of the crossings.
-    frozen: lowest layers, and the token table below them, that stay as they are; half of the layers when None.
+    frozen: lowest layers, and the token table below them, that stay as they are; a third of the layers when None.
     temperature: of the listwise loss. hard, soft: share of cross-entropy on judgements and on a teacher's scores.
     anchor: how much 1 − cosine to the original vectors of ``anchors`` general texts a batch counts.
     blends: shares of the tuned weights that are tried, the rest being the original's.
@@ -34,20 +34,20 @@ class TuneOptions:
 
     query_tower_only: bool = False
     minutes: float = 5.0
-    epochs: int = 3
+    epochs: int = 2
     patience: int = 1
     questions: int = 16
-    negatives: int = 7
+    negatives: int = 12
     depth: int = 50
     pool: int = 5_000
-    learning_rate: float = 5e-5
+    learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
     frozen: int | None = None
     temperature: float = 0.05
-    hard: float = 0.2
+    hard: float = 1.0
     soft: float = 0.5
-    anchor: float = 1.0
-    anchors: int = 32
+    anchor: float = 10.0
+    anchors: int = 24
     blends: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     keep: float = 0.9
     held_out: float = 0.15

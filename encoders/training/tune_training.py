@@ -98,7 +98,10 @@ class Course:
 
 
 class Trainer:
-    """Trains a student in place. until: seconds of the clock at which it stops, within an epoch if need be."""
+    """Trains a student in place, in evaluation mode: dropout would be drift to the anchor.
+
+    until: seconds of the clock at which it stops, within an epoch if need be.
+    """
 
     def __init__(self, student: Student, lesson: Lesson, options: TuneOptions, clock: Clock, until: float) -> None:
         self.student, self.lesson, self.options = student, lesson, options
@@ -113,7 +116,7 @@ class Trainer:
         best, value, stale, epochs = kept_weights(self.student), before, 0, []
         for epoch in range(1, self.options.epochs + 1):
             loss = self._epoch(report)
-            found = self.lesson.chosen(self.student.eval())
+            found = self.lesson.chosen(self.student)
             epochs.append({"epoch": epoch, "loss": round(loss, 4), "held_out": round(float(found.mean()), 4)})
             stale = 0 if found.mean() > value.mean() else stale + 1
             if not stale:
@@ -123,7 +126,6 @@ class Trainer:
         return Course(best, value, epochs)
 
     def _epoch(self, report: Report | None) -> float:
-        self.student.train()
         losses = []
         for batch in self.lesson.batches.epoch(self.draw):
             if self._progress() >= 1.0:
