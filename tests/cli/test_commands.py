@@ -267,7 +267,7 @@ COMMANDS = [
     ["model", "import"],
     ["model", "export"],
     ["model", "push"],
-    *[["train", name] for name in ("align", "distill", "mine", "score", "teacher")],
+    *[["train", name] for name in ("align", "distill", "mine", "score", "teacher", "tune")],
     *[["index", name] for name in ("build", "reencode", "rebuild", "upsert", "sync", "delete", "rollback")],
     *[["index", name] for name in ("get", "info", "history", "verify", "compact", "gc", "export")],
 ]
