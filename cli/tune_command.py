@@ -70,12 +70,15 @@ def tune(
 ) -> None:
     """Tune a model on judged questions without forgetting the rest; says "no change" where nothing is gained.
 
+    Then fits what a score is made of (words, segments, head beside the cosine) on the questions held out.
+
     What is tried, and every field that --set takes: docs/training.md.
     """
     try:
         from ..encoders.training.tune import TuneData, tune
         from ..encoders.training.tune_report import report_rows, verdict
         from .tune_data import read_domain, read_general
+        from .tune_weights import fit_tuned_weights, told_weights, weights_row
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"training ({error.name})", "train") from error
     flags = {"minutes": minutes, "query_tower_only": query_tower_only, "seed": seed}
@@ -86,10 +89,14 @@ def tune(
     data = TuneData(domains, read_general(general) if general else ())
     with stage_bar(quiet=quiet) as progress:
         report = tune(model, data, out, options, progress)
+        progress("fitting weights", 0, 1)
+        weights = fit_tuned_weights(out, data, options)
+        progress("fitting weights", 1, 1)
     if as_json:
-        print_json({"model": str(out)} | report.facts())
+        print_json({"model": str(out)} | report.facts() | weights)
     else:
-        print_table(report_rows(report))
+        print_table([*report_rows(report), weights_row(weights)])
+        note(f"weights: {told_weights(weights)}")
         note(verdict(report))
 
 

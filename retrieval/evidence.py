@@ -29,7 +29,7 @@ class EvidenceOptions:
     words.
     segments: the most of a document; 0 for none. segment_words: words of one; a document that is hardly longer has
     none.
-    segment_width: int8 entries, and bytes, of one.
+    segment_width: int8 entries, and bytes, of one; of a model with fewer dimensions as many as those.
 
     Raises InvalidInputError for a value out of range, or a language that there is no stemmer for.
     """
@@ -67,14 +67,10 @@ class EvidenceMaker:
 
     @classmethod
     def of(cls, options: EvidenceOptions, encoder: TwinEncoder) -> EvidenceMaker:
-        """For a new index; raises InvalidInputError for sketches that are longer than the model's vectors."""
-        if options.segments and options.segment_width > encoder.dimension:
-            raise InvalidInputError(
-                f"segment_width {options.segment_width} is more than the model's {encoder.dimension} dimensions"
-            )
+        """For a new index."""
+        width = min(options.segment_width, encoder.dimension) if options.segments else 0
         language = encoder.config.language if options.language == "auto" else options.language
-        sizes = (options.segments, options.segment_words, options.segment_width if options.segments else 0)
-        return cls(_Note(_VERSION, language, *sizes))
+        return cls(_Note(_VERSION, language, options.segments, options.segment_words, width))
 
     @classmethod
     def stored(cls, schema: EvidenceSchema) -> EvidenceMaker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -70,7 +71,10 @@ def test_it_prints_a_table_and_a_verdict(tmp_path: Path, model: Path, beir: Path
     assert done.status == 0
     for name in ("held out, AUC by question", "held out, nDCG@10", "reported, nDCG@10", "neighbours kept"):
         assert name in done.out
-    assert done.err.startswith(("tuned, 100% of the way from", "no change: the gain on the questions held out"))
+    assert "held out, served nDCG@10, by weights" in done.out
+    weights, verdict = done.err.splitlines()
+    assert re.fullmatch(r"weights: cosine=1,lexical=[0-9.]+,segments=[0-9.]+,head=[0-9.]+,unfamiliar=2", weights)
+    assert verdict.startswith(("tuned, 100% of the way from", "no change: the gain on the questions held out"))
 
 
 def test_a_teacher_s_scores_stand_beside_the_labels(tmp_path: Path, beir: Path) -> None:
@@ -124,3 +128,25 @@ def test_what_cannot_be_done_is_one_line(
     assert (done.status, done.out, done.err.count("\n")) == (status, "", 1)
     assert message in done.err
     assert not Path("out").exists()
+
+
+def test_weights_are_fitted_on_the_questions_held_out(tmp_path: Path, model: Path, beir: Path, run) -> None:
+    from twinbert.cli.tune_data import read_domain
+    from twinbert.cli.tune_weights import held_out
+    from twinbert.encoders.config import Weights, read_config
+    from twinbert.encoders.training.tune import TuneData
+    from twinbert.encoders.training.tune_options import TuneOptions
+
+    report = json.loads(run("train", "tune", model, beir, tmp_path / "tuned", *QUICK, "--json").out)
+    config = read_config(tmp_path / "tuned" / "config.json")
+    assert config.weights == Weights(**report["weights"])
+    before, after = report["weights_ndcg"]
+    assert after >= before
+    domain = read_domain(beir)
+    queries, qrels = held_out(domain, TuneData([domain]), TuneOptions())
+    assert len(queries) == 2
+    for query in queries:
+        judged = {
+            str(pair.document): int(pair.value) for pair in domain.pairs if domain.queries[pair.query] == query.text
+        }
+        assert qrels[query.id] == judged

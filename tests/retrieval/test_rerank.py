@@ -251,8 +251,12 @@ def test_options_out_of_range_are_refused(make: Callable[[], object], message: s
     assert message in str(caught.value)
 
 
-def test_segments_longer_than_the_vectors_are_refused(
+def test_segments_are_no_wider_than_the_vectors(
     tmp_path: Path, documents: list[Document], starter: TwinEncoder
 ) -> None:
-    with pytest.raises(InvalidInputError, match="segment_width 500 is more than the model's 384 dimensions"):
-        Retriever.build(tmp_path / "i", documents, starter, evidence=EvidenceOptions(segment_width=500))
+    options = EvidenceOptions(segment_width=500)
+    with Retriever.build(tmp_path / "i", long_documents(documents), starter, evidence=options) as retriever:
+        evidence = retriever.index.schema.evidence
+        assert evidence is not None
+        assert evidence.part_width == starter.dimension
+        assert retriever.search(QUERIES[0], 3)
