@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .encoders import TwinEncoder
+    from .encoders import TwinEncoder, Weights
     from .errors import TwinBertError
     from .index import BuildOptions, ChangeReport
-    from .retrieval import Document, Hit, Query, Ranking, Retriever, SearchOptions
+    from .retrieval import Document, EvidenceOptions, Hit, Query, Ranking, Retriever, SearchOptions
 
 __all__ = [
     "BuildOptions",
     "ChangeReport",
     "Document",
+    "EvidenceOptions",
     "Hit",
     "Query",
     "Ranking",
@@ -27,6 +28,7 @@ __all__ = [
     "SearchOptions",
     "TwinBertError",
     "TwinEncoder",
+    "Weights",
     "__version__",
 ]
 
@@ -34,6 +36,7 @@ _HOMES = {
     "BuildOptions": ".index",
     "ChangeReport": ".index",
     "Document": ".retrieval",
+    "EvidenceOptions": ".retrieval",
     "Hit": ".retrieval",
     "Query": ".retrieval",
     "Ranking": ".retrieval",
@@ -41,6 +44,7 @@ _HOMES = {
     "SearchOptions": ".retrieval",
     "TwinBertError": ".errors",
     "TwinEncoder": ".encoders",
+    "Weights": ".encoders",
 }
 
 

@@ -20,6 +20,7 @@ from . import (
     search_command,
     teacher_commands,
     train_commands,
+    tune_command,
 )
 from .output import print_line
 from .usage import UsageError
@@ -40,6 +41,7 @@ app.command("search")(search_command.search)
 app.command("eval")(eval_command.evaluate_index)
 app.add_typer(model_commands.app, name="model")
 teacher_commands.register(train_commands.app)
+tune_command.register(train_commands.app)
 app.add_typer(train_commands.app, name="train")
 
 

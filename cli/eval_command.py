@@ -8,6 +8,8 @@ import typer
 
 from .options import AsJson, IndexPath, ModelName
 from .output import note, print_json, print_table
+from .search_options import Candidates, EfSearch, Kind, WeightsText
+from .weights import parse_weights
 
 if TYPE_CHECKING:
     from ..eval import Evaluation
@@ -32,7 +34,9 @@ def evaluate_index(
         Optional[int],  # noqa: UP045 - read at run time
         typer.Option(min=1, help="Candidates to rerank; by default twice the largest cutoff."),
     ] = None,
-    ef_search: Annotated[Optional[int], typer.Option(min=1, help="Width of the HNSW search.")] = None,  # noqa: UP045
+    ef_search: EfSearch = None,
+    candidates: Candidates = Kind.DENSE,
+    weights: WeightsText = None,
     model: ModelName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -43,11 +47,16 @@ def evaluate_index(
     from ..eval import EvaluateOptions, evaluate, read_qrels
     from ..retrieval import Retriever, read_queries
 
-    options = EvaluateOptions(
-        ks=tuple(k or (10, 100)), measures=tuple(measures or ()), depth=depth, ef_search=ef_search
-    )
     asked, judged = read_queries(queries), read_qrels(qrels)
     with Retriever.open(index, model) as retriever:
+        options = EvaluateOptions(
+            ks=tuple(k or (10, 100)),
+            measures=tuple(measures or ()),
+            depth=depth,
+            ef_search=ef_search,
+            candidates=candidates.value,
+            weights=parse_weights(weights, retriever.weights),
+        )
         found = evaluate(retriever, asked, judged, options)
     if as_json:
         print_json(found.to_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ from .build_options import (
     note_built,
     tuning_queries,
 )
+from .evidence_options import Language, Lexical, Segments, chosen_evidence
 from .index_changes import noting_blank, print_changes
 from .options import AsJson, Corpora, IndexPath, ModelName, Quiet, Wait
 from .output import note, print_facts, progress_bar
@@ -48,6 +50,9 @@ def build(
     vector_type: VectorType = None,
     tune_queries: TuneQueries = None,
     filterable: Filterable = None,
+    language: Language = None,
+    segments: Segments = None,
+    lexical: Lexical = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a build that was stopped.")] = False,
     history: History = 100,
@@ -62,10 +67,12 @@ def build(
     """
     from ..encoders import TwinEncoder
     from ..index import BuildOptions
-    from ..retrieval import Retriever, read_documents
+    from ..retrieval import EvidenceOptions, Retriever, read_documents
 
     started = time.perf_counter()
-    options = chosen_options(BuildOptions(history=history), index_key, memory, target_recall, target_k, vector_type)
+    base = BuildOptions(history=history, lexical=lexical is not False)
+    options = chosen_options(base, index_key, memory, target_recall, target_k, vector_type)
+    evidence = chosen_evidence(language, segments)
     documents, queries = noting_blank(read_documents(corpus)), tuning_queries(tune_queries)
     encoder = TwinEncoder.from_pretrained(model, threads=usable_threads())
     with (
@@ -75,6 +82,7 @@ def build(
             documents,
             encoder,
             options,
+            evidence=evidence or EvidenceOptions(),
             filterable=filterable or (),
             tune_queries=queries,
             overwrite=overwrite,
@@ -100,6 +108,9 @@ def reencode(
     target_k: TargetK = None,
     vector_type: VectorType = None,
     tune_queries: TuneQueries = None,
+    language: Language = None,
+    segments: Segments = None,
+    lexical: Lexical = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a reencoding that was stopped.")] = False,
     wait: Wait = None,
     as_json: AsJson = False,
@@ -117,6 +128,8 @@ def reencode(
     started = time.perf_counter()
     with Listing(index) as present:
         options = chosen_options(present.options, index_key, memory, target_recall, target_k, vector_type)
+    options = replace(options, lexical=options.lexical if lexical is None else lexical)
+    evidence = chosen_evidence(language, segments)
     queries = tuning_queries(tune_queries)
     encoder = TwinEncoder.from_pretrained(model, threads=usable_threads())
     with (
@@ -125,6 +138,7 @@ def reencode(
             index,
             encoder,
             options,
+            evidence=evidence,
             tune_queries=queries,
             resume=resume,
             announce=announce,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -13,6 +14,7 @@ from .options import AsJson
 from .output import note, note_unmeasured, print_facts, print_line
 
 if TYPE_CHECKING:
+    from ..encoders import Weights
     from ..encoders.config import TowerConfig, TwinConfig
 
 app = typer.Typer(help="Look at models, import, export and push them.", no_args_is_help=True)
@@ -40,8 +42,16 @@ def info(
         "query_tokens": config.query_tokens,
         "document_tokens": config.document_tokens,
         "crossings": "cosine and residual" if encoder.has_head else "cosine",
+        "weights": _told(encoder.weights, as_json=as_json),
+        "language": config.language or "",
     }
     print_facts(facts, as_json=as_json)
+
+
+def _told(weights: Weights, *, as_json: bool) -> str | dict[str, float]:
+    """Weights as an object for programs, and as `twinbert search --weights` takes them for people."""
+    values: dict[str, float] = asdict(weights)
+    return values if as_json else ",".join(f"{name}={value:g}" for name, value in values.items())
 
 
 def _each(config: TwinConfig, value: Callable[[TowerConfig], str | int]) -> str | int:

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from ..retrieval import Hit
+from ..retrieval import Explanation, Hit
 from ..retrieval import Progress as Report
 
 console = Console(stderr=True, markup=False, highlight=False, emoji=False)
@@ -76,10 +76,22 @@ def print_hits(query: str, hits: Sequence[Hit]) -> None:
     screen.print(query, style="bold")
     for hit in hits:
         screen.print(f"{hit.rank:>3}  {hit.score:7.3f}  {hit.id}", style="cyan")
-        for line in snippet(hit.text, screen.width - INDENT):
+        if hit.explanation is not None:
+            screen.print(f"{'':{INDENT}}{told(hit.explanation)}", style="dim", soft_wrap=True)
+        segment = None if hit.explanation is None else hit.explanation.segment
+        for line in snippet(hit.text if segment is None else segment.text or "", screen.width - INDENT):
             screen.print(f"{'':{INDENT}}{line}")
     if not hits:
         screen.print("  (no documents)")
+
+
+def told(explanation: Explanation) -> str:
+    """What a score is made of, on one line; parts that add nothing are left out."""
+    raw = {"lexical": f" (BM25 {explanation.lexical:.1f})"}
+    if explanation.segment is not None:
+        raw["segment"] = f" {explanation.segment.number}"
+    parts = [f"{value:.3f} {name}{raw.get(name, '')}" for name, value in explanation.contributions.items() if value]
+    return f"{' + '.join(parts) or '0'} · found by {' and '.join(explanation.found_by)}"
 
 
 def note(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -10,10 +11,23 @@ import typer
 
 from .options import IndexPath, ModelName
 from .output import print_hits, print_json, print_line
+from .search_options import (
+    Candidates,
+    Depth,
+    EfSearch,
+    Exact,
+    Explain,
+    Filter,
+    Kind,
+    Nprobe,
+    Rerank,
+    WeightsText,
+)
 from .usage import UsageError
+from .weights import parse_weights
 
 if TYPE_CHECKING:
-    from ..retrieval import Query, Ranking
+    from ..retrieval import Explanation, Query, Ranking
 
 
 class Format(str, Enum):
@@ -32,24 +46,15 @@ def search(
         typer.Option(metavar="FILE", help="JSONL of _id and text; - for standard input."),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Hits a query.")] = 10,
-    depth: Annotated[
-        Optional[int],  # noqa: UP045 - read at run time
-        typer.Option(min=1, help="Candidates to rerank; by default 100, or k where that is more."),
-    ] = None,
-    rerank: Annotated[bool, typer.Option(help="Rerank by the residual crossing, or keep the cosine's order.")] = True,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare with every vector.")] = False,
-    ef_search: Annotated[
-        Optional[int],  # noqa: UP045 - read at run time
-        typer.Option(min=1, help="Candidates that an HNSW index examines; by default as it was tuned."),
-    ] = None,
-    nprobe: Annotated[
-        Optional[int],  # noqa: UP045 - read at run time
-        typer.Option(min=1, help="Lists that an IVF index searches; by default as it was tuned."),
-    ] = None,
-    filters: Annotated[
-        Optional[str],  # noqa: UP045 - read at run time
-        typer.Option("--filter", metavar="EXPR", help='Only documents that match, as: lang = "de" and not year < 2020'),
-    ] = None,
+    depth: Depth = None,
+    candidates: Candidates = Kind.DENSE,
+    rerank: Rerank = True,
+    weights: WeightsText = None,
+    explain: Explain = False,
+    exact: Exact = False,
+    ef_search: EfSearch = None,
+    nprobe: Nprobe = None,
+    filters: Filter = None,
     model: ModelName = None,
     output: Annotated[
         Format, typer.Option("--format", help="table for people, jsonl or trec for programs.")
@@ -58,6 +63,8 @@ def search(
     """Answer queries with their best documents.
 
     Filters know = != < <= > >=, in ("a", "b"), contains (arrays), starts with, is null, and, or, not and parentheses.
+
+    Rare words, codes and names, and languages that the model does not know, are found with --candidates both.
 
     Example: twinbert search docs.index "restart a failed service" -k 5 --filter 'lang = "en" and year >= 2020'
     """
@@ -71,7 +78,15 @@ def search(
         raise UsageError("no query: write one, or name a file of them with --queries")
     with Retriever.open(index, model) as retriever:
         options = SearchOptions(
-            depth=depth, rerank=rerank, exact=exact, ef_search=ef_search, nprobe=nprobe, filter=filters
+            depth=depth,
+            rerank=rerank,
+            exact=exact,
+            ef_search=ef_search,
+            nprobe=nprobe,
+            filter=filters,
+            candidates=candidates.value,
+            weights=parse_weights(weights, retriever.weights),
+            explain=explain,
         )
         rankings = retriever.search_many(asked, k, options, payloads=output is not Format.TREC)
     _print(asked, rankings, output)
@@ -102,7 +117,12 @@ def as_object(query: Query, ranking: Ranking) -> dict[str, Any]:
             "title": hit.title,
             "text": hit.text,
             "metadata": dict(hit.metadata),
+            **({"explanation": _explanation(hit.explanation)} if hit.explanation else {}),
         }
         for hit in ranking.hits
     ]
     return {"query_id": query.id, "query": query.text, "hits": hits}
+
+
+def _explanation(explanation: Explanation) -> dict[str, Any]:
+    return {**asdict(explanation), "contributions": explanation.contributions}

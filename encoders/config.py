@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from ..errors import ModelError
+from ..errors import InvalidInputError, ModelError
 
 Side = Literal["query", "document"]
 SIDES: tuple[Side, Side] = ("query", "document")
@@ -88,6 +89,37 @@ class CrossingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """What a candidate's score is made of: ``cosine·c + lexical·BM25 + head·residual``, on raw scores.
+
+    segments: share of the best segment's cosine in c, ``(1 − segments)·cosine(document) + segments·max over segments``;
+        a document without segments keeps its own.
+    unfamiliar: how much more words count in a query that the model does not know well: ``lexical`` is multiplied by
+        ``1 + unfamiliar·share`` of the query's words that its tokeniser breaks up (rare names, codes, other languages).
+    head: of the residual head as the model serves it, in units of the cosine.
+
+    Raw scores keep how sure each part is, which ranks and per-query scaling destroy (docs/quality.md).
+
+    Raises InvalidInputError for a weight that is negative or not finite, a share above 1, and for no weight at all.
+    """
+
+    cosine: float = 1.0
+    lexical: float = 0.025
+    segments: float = 0.2
+    head: float = 1.0
+    unfamiliar: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("cosine", "lexical", "segments", "head", "unfamiliar"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise InvalidInputError(f"the weight {name} must be a number of at least 0, not {getattr(self, name)}")
+        if self.segments > 1:
+            raise InvalidInputError(f"segments is a share of the cosine, at most 1, not {self.segments}")
+        if not self.cosine + self.lexical + self.head:
+            raise InvalidInputError("all weights are 0: nothing would tell one document from another")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TwinConfig:
     """A whole model: its tower shapes, whether both sides share one, and how much of a text each side reads.
 
@@ -96,6 +128,9 @@ class TwinConfig:
     crossing: the residual crossing; None for a model that serves the cosine alone.
     query_tokens, document_tokens: texts are cut at this many tokens (words, for trigrams).
     head_share: share of the trained residual head that is served; a head trained on few pairs ranks safest shrunk.
+    weights: what a candidate's score is made of; None for the defaults, or for the head alone where the crossing is the
+        paper's own.
+    language: of its texts, as ISO 639 names it (``en``); tells how words are stemmed. None where it is not known.
     space: fingerprint of what shapes a document vector; empty until the model is saved.
     files: checksum of every file that serving reads, by its path in the folder.
 
@@ -109,6 +144,8 @@ class TwinConfig:
     query_tokens: int = 16
     document_tokens: int = 32
     head_share: float = 1.0
+    weights: Weights | None = None
+    language: str | None = None
     space: str = ""
     files: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
@@ -138,6 +175,15 @@ class TwinConfig:
     def tokens_of(self, side: Side) -> int:
         """How many tokens of a text one side reads."""
         return self.query_tokens if side == "query" else self.document_tokens
+
+    @property
+    def served_weights(self) -> Weights:
+        """What a candidate's score is made of, where the caller does not say otherwise."""
+        if self.weights is not None:
+            return self.weights
+        if self.crossing is not None and not self.crossing.cosine:
+            return Weights(cosine=0.0, lexical=0.0, segments=0.0)
+        return Weights(head=0.0 if self.crossing is None else 1.0)
 
     @property
     def towers(self) -> Literal["shared", "separate", "asymmetric"]:

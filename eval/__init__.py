@@ -8,11 +8,14 @@ from .measures import Judged, Measure, judge, parse_measures
 from .qrels import Qrels, read_qrels
 from .report import Evaluation, Stage
 from .runs import Run, read_run, run_lines, write_run
+from .weights import FittedWeights, JudgedPool, fit_weights, judged_pool, mean_ndcg
 
 __all__ = [
     "EvaluateOptions",
     "Evaluation",
+    "FittedWeights",
     "Judged",
+    "JudgedPool",
     "JudgedText",
     "Latency",
     "Measure",
@@ -20,8 +23,11 @@ __all__ = [
     "Run",
     "Stage",
     "evaluate",
+    "fit_weights",
     "judge",
+    "judged_pool",
     "k_recall",
+    "mean_ndcg",
     "parse_measures",
     "read_judged_texts",
     "read_qrels",

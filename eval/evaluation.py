@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 
+from ..encoders import Weights
 from ..errors import InvalidInputError
 from ..index import Candidates
 from ..retrieval import Query, Retriever, SearchOptions
@@ -18,6 +20,8 @@ from .qrels import Qrels
 from .report import Evaluation, Stage
 from .runs import Run
 
+PARTS = {"segments": "+ segments", "lexical": "+ lexical", "head": "+ residual"}
+"""Weights of the rerank in the order in which their stages are told."""
 QUERY_ROWS = 256
 """Queries compared with exact search at once: bounds memory to ``QUERY_ROWS * k * k`` bytes."""
 
@@ -30,6 +34,7 @@ class EvaluateOptions:
     measures: in ir_measures' syntax; when empty, ``R@k`` for every k, ``nDCG`` and ``RR`` at the smallest.
     depth: candidates that are reranked; None for twice the largest cutoff of all, so that reranking can move ``R@k``.
     ef_search: width of the HNSW search; None for the index's own.
+    candidates, weights: of what is served, as in ``SearchOptions``.
     warmup: queries answered before any is timed. timed: the most that are timed.
 
     Raises InvalidInputError for a value out of range; a depth that is too small is refused by ``evaluate``.
@@ -39,6 +44,8 @@ class EvaluateOptions:
     measures: tuple[str, ...] = ()
     depth: int | None = None
     ef_search: int | None = None
+    candidates: Literal["dense", "lexical", "both"] = "dense"
+    weights: Weights | None = None
     warmup: int = 10
     timed: int = 1_000
 
@@ -105,7 +112,12 @@ def _plan(retriever: Retriever, queries: Sequence[Query], qrels: Qrels, options:
     documents = len(retriever)
     if not documents:
         raise InvalidInputError("the index holds no documents: there is nothing to evaluate")
-    search = SearchOptions(depth=min(depth, max(documents, 1)), ef_search=options.ef_search)
+    search = SearchOptions(
+        depth=min(depth, max(documents, 1)),
+        ef_search=options.ef_search,
+        candidates=options.candidates,
+        weights=options.weights,
+    )
     judged = Qrels({query.id: qrels[query.id] for query in asked})
     return _Plan(asked, judged, measures, min(largest, documents), depth, search)
 
@@ -138,14 +150,24 @@ def _ann(retriever: Retriever, plan: _Plan, options: EvaluateOptions) -> dict[st
 
 
 def _stages(retriever: Retriever, plan: _Plan) -> tuple[Stage, ...]:
-    ef_search = plan.search.ef_search
     searches = {
         "cosine exact": SearchOptions(rerank=False, exact=True),
-        "cosine ANN": SearchOptions(rerank=False, ef_search=ef_search),
+        "cosine ANN": SearchOptions(rerank=False, ef_search=plan.search.ef_search),
+        **_rerank_stages(retriever, plan.search),
     }
-    if retriever.encoder.has_head:
-        searches["reranked"] = plan.search
     return tuple(_stage(retriever, plan, name, search) for name, search in searches.items())
+
+
+def _rerank_stages(retriever: Retriever, served: SearchOptions) -> dict[str, SearchOptions]:
+    """One search for each part that has weight, with those before it; the last is what is served."""
+    weights = retriever.weights if served.weights is None else served.weights
+    so_far = replace(weights, **dict.fromkeys(PARTS, 0.0)) if weights.cosine else weights
+    searches = {}
+    for part, name in PARTS.items():
+        if getattr(weights, part):
+            so_far = replace(so_far, **{part: getattr(weights, part)})
+            searches[name] = replace(served, weights=so_far)
+    return searches
 
 
 def _stage(retriever: Retriever, plan: _Plan, name: str, search: SearchOptions) -> Stage:

@@ -13,7 +13,8 @@ from .latency import Latency
 class Stage:
     """One stage of the search, judged.
 
-    name: ``cosine exact``, ``cosine ANN`` or ``reranked``.
+    name: ``cosine exact``, ``cosine ANN``, and of the rerank's parts those that have weight, each with those before it:
+        ``+ segments``, ``+ lexical``, ``+ residual``.
     measures: measure → mean over the judged queries. per_query: query id → {measure → value}.
     """
 
@@ -29,7 +30,7 @@ class Evaluation:
     ann: ``k-recall@k`` → mean over the judged queries: the approximate index against exact search, no judgement
         involved.
     stages: what each stage's ranking is worth; the last one is what is served. From ``cosine exact`` to
-        ``cosine ANN`` is the index's loss, from there to ``reranked`` the second stage's gain.
+        ``cosine ANN`` is the index's loss, from there on the gain of each part of the rerank.
     latency: milliseconds a single query, text to hits, as served.
     queries, judged_queries: queries given, and those of them that the qrels judge: these were asked.
     unasked_queries: judged queries that were not among the queries; no part of any mean.

@@ -152,8 +152,9 @@ def _gathered(
     several: list[Entries] = []
 
     def found(which: NDArray[np.int64], entries: Entries) -> None:
-        places[which] = sum(len(one) for one in several) + np.arange(len(which))
-        several.append(entries)
+        if len(which):  # what has none of these may have parts of another width
+            places[which] = sum(len(one) for one in several) + np.arange(len(which))
+            several.append(entries)
 
     if previous is not None and previous.evidence is not None:
         positions = previous.positions_of(wanted)

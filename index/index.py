@@ -172,6 +172,11 @@ class Index(Commands, Documents):
         return info_of(self._reader.current(), self._layout.size())
 
     @property
+    def commit(self) -> int:
+        """Number of the last commit: reads between two looks at it that tell the same number saw one state."""
+        return self._reader.current().commit.number
+
+    @property
     def is_worn(self) -> bool:
         """Whether ``compact`` is due: by its options too much is fresh, or too many documents have died."""
         return is_worn(self._reader.current())

@@ -48,7 +48,6 @@ def load_tail(connection: apsw.Connection, segment: Segment, commit: Commit, bef
     last_row = segment.description.last_row
     since = last_row if before is None or not len(before.rows) else int(before.rows[-1])
     numbers, vectors = _fresh_vectors(connection, since, commit, before)
-    evidence = _fresh_evidence(connection, since, commit, before, numbers)
     found = connection.execute(
         "SELECT row, vector, died IS NULL FROM documents WHERE row > ? ORDER BY id DESC", (last_row,)
     ).fetchall()
@@ -59,6 +58,7 @@ def load_tail(connection: apsw.Connection, segment: Segment, commit: Commit, bef
     if not np.isin(vector_of[outside], numbers).all():
         raise IndexDamagedError("documents of the index have lost their vectors: twinbert index rebuild mends it")
     positions[outside] = places + len(segment.vectors)
+    evidence = _fresh_evidence(connection, since, commit, before, numbers)
     by_row = np.argsort(rows)
     alive = undead.astype(np.bool_)
     grouped = np.argsort(positions[alive], kind="stable")

@@ -1,21 +1,25 @@
 """Joins encoders and index: corpora in, rankings out."""
 
 from .corpus import CorpusOptions, read_documents, read_ids, read_queries
+from .evidence import EvidenceOptions
 from .exporting import corpus_row, export
 from .formats import Format
 from .negatives import MinedPair, MiningOptions, mine_pairs
 from .payload import document_of
 from .plan import Planned, Progress
 from .rebuilding import RebuildReport, rebuild
-from .records import Document, Hit, Query, Ranking, SearchOptions
+from .records import Document, Explanation, Hit, MatchedSegment, Query, Ranking, SearchOptions
 from .retriever import Retriever
 from .tuning_queries import read_tuning_queries
 
 __all__ = [
     "CorpusOptions",
     "Document",
+    "EvidenceOptions",
+    "Explanation",
     "Format",
     "Hit",
+    "MatchedSegment",
     "MinedPair",
     "MiningOptions",
     "Planned",

@@ -18,7 +18,7 @@ from ..index import Stored
 from .payload import document_of
 from .plan import Progress
 from .records import Query, SearchOptions
-from .rerank import Ranked, ranked_by_cosine
+from .rerank import DENSE, Ranked
 from .retriever import QUERY_ROWS, Retriever
 
 Origin = Literal["judged", "mined", "random"]
@@ -97,7 +97,7 @@ def mine_pairs(
         found = retriever.candidates(vectors, depth, SearchOptions(rerank=False, exact=chosen.exact))
         for place, query in enumerate(some):
             miner = _Miner(retriever, query, judgements[query.id], chosen)
-            yield from miner.pairs(vectors[place], ranked_by_cosine(found, place, depth), ids)
+            yield from miner.pairs(vectors[place], Ranked.of(found, place, DENSE), ids)
             if progress:
                 progress(start + place + 1, len(asked))
 

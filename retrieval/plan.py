@@ -13,6 +13,7 @@ from ..encoders import TwinEncoder
 from ..errors import DuplicateIdError, InvalidInputError
 from ..index import ChangePlan, ChangeReport, Listing, Record, Writer
 from .checks import described
+from .evidence import EvidenceMaker
 from .payload import document_of, encoded_text, record_of
 from .records import Document
 
@@ -60,14 +61,18 @@ def read_whole(documents: Iterable[Document], space: str) -> Iterator[Iterator[R
         yield _records_in(file)
 
 
-def carry_out(writer: Writer, encoder: TwinEncoder, progress: Progress | None) -> ChangeReport:
+def carry_out(
+    writer: Writer, encoder: TwinEncoder, maker: EvidenceMaker | None, progress: Progress | None
+) -> ChangeReport:
     """Encode the texts of what is staged whose vector is not in the store yet, and commit."""
-    encode_pending(writer, encoder, progress)
+    encode_pending(writer, encoder, maker, progress)
     return writer.commit()
 
 
-def encode_pending(writer: Writer, encoder: TwinEncoder, progress: Progress | None) -> None:
-    """Encode the texts of what is staged whose vector is not in the store yet.
+def encode_pending(
+    writer: Writer, encoder: TwinEncoder, maker: EvidenceMaker | None, progress: Progress | None
+) -> None:
+    """Encode the texts of what is staged whose vector is not in the store yet, and make what is cached beside them.
 
     Each batch of vectors is stored once encoded: stopped in the middle, nothing is visible and a resumed build
     goes on there.
@@ -77,7 +82,8 @@ def encode_pending(writer: Writer, encoder: TwinEncoder, progress: Progress | No
         progress(done, total)
     for batch in writer.pending(ENCODE_ROWS):
         texts = [encoded_text(payload) for _, payload in batch]
-        writer.put_vectors([key for key, _ in batch], encoder.encode_documents(texts))
+        beside = None if maker is None else maker.evidence(texts, encoder)
+        writer.put_vectors([key for key, _ in batch], encoder.encode_documents(texts), beside)
         done += len(batch)
         if progress:
             progress(done, total)

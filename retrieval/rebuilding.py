@@ -9,6 +9,7 @@ from ..encoders import TwinEncoder
 from ..errors import IndexDamagedError, ModelError
 from ..index import Index, Listing
 from .building import Filling
+from .evidence import maker_of
 from .models import Model, load, named_in, require_space
 from .plan import Progress, stored_records
 
@@ -81,7 +82,8 @@ def _encoded_again(
         index.writer(replace=True, repair=True, wait=wait) as writer,
         Listing(path) as present,
     ):
-        report = Filling(encoder, progress=counted).fill(writer, stored_records(present, schema.space), options)
+        filling = Filling(encoder, maker_of(schema), progress=counted)
+        report = filling.fill(writer, stored_records(present, filling.key_space), options)
     return RebuildReport(report.generation, report.documents, counted.total, str(damage))
 
 

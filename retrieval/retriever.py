@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -10,22 +10,20 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoders import TwinEncoder
+from ..encoders import TwinEncoder, Weights
 from ..errors import InvalidInputError
-from ..index import AnnOptions, Candidates, Index, Stored
+from ..index import Candidates, Index
 from .building import Builds
 from .checks import as_ids, check_count
-from .filters import condition_of, names_of, parse_filter
+from .filters import names_of
+from .hits import Hits
 from .models import Model, check_space, load, model_of
-from .payload import Payload, document_of, payload_of
+from .payload import document_of
 from .records import Document, Hit, Query, Ranking, SearchOptions
-from .rerank import Ranked, ranked_by_cosine, reranked
+from .stages import DEPTH, Stages, dense_candidates
 
-DEPTH = 100
-"""Candidates that are reranked unless the caller says otherwise."""
 QUERY_ROWS = 256
 """Queries encoded and answered at once: bounds memory, whatever the number of queries."""
-_UNREAD = Payload("", "", {})
 
 
 class Retriever(Builds):
@@ -69,22 +67,25 @@ class Retriever(Builds):
     ) -> list[Ranking]:
         """Answer queries, in their order.
 
-        The index gives ``depth`` candidates by cosine; the model's head scores them from their cached vectors. A
-        model without a head, or ``rerank=False``, gives the cosine's own order and scores.
+        The index gives ``depth`` candidates by cosine, by the query's words, or of each; they are scored from what is
+        cached beside them, see ``Weights``. ``rerank=False`` gives the candidates' own order and scores.
 
         queries: a plain string gets its position, from 1, as its id.
         payloads: False leaves text, title and metadata of the hits empty, for judging rankings.
 
-        Raises InvalidInputError for a blank query, ``k`` below 1 or a depth below ``k``; SpaceMismatchError when
-        another process has meanwhile built the index with another model.
+        Raises InvalidInputError for a blank query, ``k`` below 1, a depth below ``k``, and for lexical candidates or
+        weights that the index or the model has nothing for; SpaceMismatchError when another process has meanwhile built
+        the index with another model.
         """
         chosen = options or SearchOptions()
         k, depth = self._bounds(check_count(k, "k"), chosen)
+        stages = Stages(self.index, self.encoder, chosen, k, depth)
+        hits = Hits(self.index, stages.maker, payloads=payloads, explained=chosen.explain)
         rankings: list[Ranking] = []
         asked = _as_queries(queries)
         for start in range(0, len(asked), QUERY_ROWS):
             some = asked[start : start + QUERY_ROWS]
-            rankings += self._fetch(some, self._rank(some, k, depth, chosen), payloads)
+            rankings += hits.of(some, stages.ranked(some))
         return rankings
 
     def candidates(
@@ -95,14 +96,12 @@ class Retriever(Builds):
         query_vectors: ``(n, dimension)`` float32 unit rows, from ``encoder.encode_queries``.
         Returns rows int64 and cosines float32, ``(n, k)``, padded with -1 and ``-inf``.
         """
-        chosen = options or SearchOptions()
-        where = None if chosen.filter is None else condition_of(parse_filter(chosen.filter))
-        check_space(self.index, self.encoder)
-        effort = AnnOptions(chosen.ef_search, chosen.exact, chosen.nprobe)
-        found = self.index.search(query_vectors, k, effort, where)
-        # Again, for the other process that replaced the index while it was searched.
-        check_space(self.index, self.encoder)
-        return found
+        return dense_candidates(self.index, self.encoder, query_vectors, k, options or SearchOptions())
+
+    @property
+    def weights(self) -> Weights:
+        """What a candidate's score is made of: the model's weights, of the parts that the index keeps something for."""
+        return Stages(self.index, self.encoder, SearchOptions(), 1, 1).weights
 
     @property
     def filterable(self) -> tuple[str, ...]:
@@ -136,32 +135,7 @@ class Retriever(Builds):
                 f"depth {depth} is below k {k}: rerank at least as many candidates as are asked for"
             )
         most = max(len(self.index), 1)
-        k = min(k, most)
-        return k, min(depth, most) if options.rerank and self.encoder.has_head else k
-
-    def _rank(self, queries: Sequence[Query], k: int, depth: int, options: SearchOptions) -> list[Ranked]:
-        vectors = self.encoder.encode_queries([query.text for query in queries])
-        candidates = self.candidates(vectors, depth, options)
-        if not (options.rerank and self.encoder.has_head):
-            return [ranked_by_cosine(candidates, place, k) for place in range(len(queries))]
-        return [
-            reranked(self.index, self.encoder, vector, ranked_by_cosine(candidates, place, depth), k)
-            for place, vector in enumerate(vectors)
-        ]
-
-    def _fetch(self, queries: Sequence[Query], ranked: Sequence[Ranked], payloads: bool) -> Iterator[Ranking]:
-        """Turn rows into hits; one query to the store for all of them."""
-        stored = iter(self.index.stored(np.concatenate([one.rows for one in ranked])))
-        for query, one in zip(queries, ranked, strict=True):
-            hits = [
-                _hit(next(stored), rank, score, payloads) for rank, score in enumerate(one.scores.tolist(), start=1)
-            ]
-            yield Ranking(query.id, tuple(hits))
-
-
-def _hit(stored: Stored, rank: int, score: float, payloads: bool) -> Hit:
-    payload = payload_of(stored) if payloads else _UNREAD
-    return Hit(stored.id, rank, score, None, payload.text, payload.metadata, payload.title)
+        return min(k, most), min(depth, most)
 
 
 def _as_queries(queries: Sequence[Query | str]) -> list[Query]:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import Literal, overload
 
 from ..encoders import TwinEncoder
-from ..errors import InvalidInputError
+from ..errors import IndexFolderError, InvalidInputError
 from ..index import ChangePlan, ChangeReport, CommitInfo, DeleteReport, GcReport, Index, Writer
 from .checks import as_ids
+from .evidence import key_space, maker_of
 from .models import check_space
 from .plan import Planned, Progress, carry_out, read_whole
 from .records import Document
@@ -159,18 +160,18 @@ class Updates:
     @contextmanager
     def _staged(self, documents: Iterable[Document], *, sync: bool, wait: float | None) -> Iterator[Writer]:
         check_space(self.index, self.encoder)
-        with (
-            read_whole(documents, self.encoder.space) as records,
-            self.index.writer(sync=sync, wait=wait) as writer,
-        ):
+        schema = self.index.schema
+        with read_whole(documents, key_space(schema)) as records, self.index.writer(sync=sync, wait=wait) as writer:
             check_space(self.index, self.encoder)
+            if self.index.schema.evidence != schema.evidence:
+                raise IndexFolderError(f"{self.index.path} was built otherwise meanwhile: try again")
             writer.put(records)
             yield writer
 
     def _carry_out(self, writer: Writer, progress: Progress | None, planned: Planned | None) -> ChangeReport:
         if planned is not None:
             planned(writer.plan())
-        self.last_report = carry_out(writer, self.encoder, progress)
+        self.last_report = carry_out(writer, self.encoder, maker_of(self.index.schema), progress)
         return self.last_report
 
 

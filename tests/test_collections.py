@@ -17,8 +17,8 @@ def test_scifact_tiny_end_to_end(tmp_path: Path, starter: TwinEncoder) -> None:
     with Retriever.build(tmp_path / "tiny.index", documents, starter, BuildOptions(index_key="HNSW32")) as retriever:
         queries, qrels = read_queries(DATA / "queries.jsonl"), read_qrels(DATA / "qrels" / "test.tsv")
         found = evaluate(retriever, queries, qrels, EvaluateOptions(ks=(10,), depth=100))
-    exact, ann, reranked = (stage.measures["nDCG@10"] for stage in found.stages)
+    exact, ann, _, served = (stage.measures["nDCG@10"] for stage in found.stages)
     assert found.judged_queries == 60
     assert found.ann["10-recall@10"] >= 0.98
     assert exact >= 0.7
-    assert reranked >= ann - 0.005
+    assert served >= ann + 0.02

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 import twinbert
 from twinbert.encoders.config import TowerConfig, TwinConfig
 from twinbert.encoders.training.recipe import Recipe
+from twinbert.encoders.training.tune_options import TuneOptions, read_options
 from twinbert.index import Index
 
 ROOT = Path(twinbert.__file__).resolve().parent
@@ -51,9 +53,12 @@ def test_every_command_that_the_documents_name_exists(run_help) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="TOML is read by Python 3.11 and later")
 def test_the_recipe_s_documented_defaults_are_the_defaults() -> None:
-    (recipe,) = blocks("docs/training.md", "toml")
+    recipe, tuning = blocks("docs/training.md", "toml")
     documented = msgspec.toml.decode(recipe.encode(), type=Recipe)
     assert documented == Recipe(model=TwinConfig(tower=TowerConfig()), pairs=100_000)
+    settings = msgspec.toml.decode(tuning)
+    assert read_options(settings) == TuneOptions()
+    assert {field.name for field in fields(TuneOptions)} - set(settings) == {"frozen"}
 
 
 def test_links_inside_the_documents_lead_somewhere() -> None:

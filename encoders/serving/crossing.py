@@ -111,6 +111,14 @@ class ResidualCrossing:
         logits: Matrix = np.multiply(documents @ query, self.scale) + self.bias
         return logits + self.head.logits(combine(self.combination, query, documents))
 
+    def residual(self, query: Matrix, documents: Matrix) -> Matrix:
+        """The head's part of the score, ``(n,)`` float32, over the cosine's scale where there is one.
+
+        The score's order is that of ``cosine + residual``, whose units people and weights can read.
+        """
+        logits = self.head.logits(combine(self.combination, query, documents))
+        return logits / self.scale if self.scale > 0 else logits
+
 
 def read_crossing(path: Path, dimension: int, config: CrossingConfig) -> ResidualCrossing:
     """Read ``head.safetensors``.

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
 from ...errors import ModelError
-from ..config import SIDES, Side, TwinConfig, read_config
+from ..config import SIDES, Side, TwinConfig, Weights, read_config
 from ..folder import STARTER, ModelFolder, Precision, locate
 from ..hub import PushOptions, copy_model, push_model
 from .canaries import check_canaries
 from .crossing import ResidualCrossing, read_crossing
 from .tokenizing import Tokenizer, tokenizer_of
 from .tower import OnnxTower, load_session
+from .words import word_spans
 
 
 class TwinEncoder:
@@ -136,6 +137,29 @@ class TwinEncoder:
             cosines: NDArray[np.float32] = documents @ query
             return cosines
         return self._crossing.score(query, documents)
+
+    @property
+    def weights(self) -> Weights:
+        """What a candidate's score is made of, as the model's ``config.json`` says."""
+        return self.config.served_weights
+
+    def unfamiliar(self, query: str) -> float:
+        """Share of a query's words, 0 to 1, that the query tower's tokeniser breaks up: what the model knows little of.
+
+        0 where words are told apart by their letters, or there are none.
+        """
+        broken = self._towers["query"].tokenizer.breaks
+        found = [broken(query[start:end]) for start, end in word_spans(query)]
+        return sum(found) / len(found) if found else 0.0
+
+    def residual(self, query: NDArray[np.float32], documents: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The residual head alone, ``(n,)`` float32: in units of the cosine where the model's crossing adds one.
+
+        query: ``(dimension,)`` and documents: ``(n, dimension)``, float32 unit rows. Without a head, zeros.
+        """
+        if self._crossing is None:
+            return np.zeros(len(documents), dtype=np.float32)
+        return self._crossing.residual(query, documents)
 
 
 def _load_towers(folder: ModelFolder, config: TwinConfig, precision: Precision, threads: int) -> dict[Side, OnnxTower]:

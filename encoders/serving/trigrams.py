@@ -77,6 +77,10 @@ class TrigramTokenizer:
         require_texts(texts)
         return [self._encode_one(" ".join(text.split())) for text in texts]
 
+    def breaks(self, word: str) -> bool:  # noqa: ARG002 - as WordPiece's
+        """Whether a word is broken up: none is known whole, so none is told from another."""
+        return False
+
     def _encode_one(self, text: str) -> NDArray[np.int64]:
         known = vocabulary()
         kept = words(text)[: self.longest - self.marked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,10 @@ class WordPieceTokenizer:
             ids[place] = row
         return ids
 
+    def breaks(self, word: str) -> bool:
+        """Whether the vocabulary knows a word in pieces only."""
+        return _pieces(self._tokenizer, word) > 1
+
     def _head(self, text: str) -> str:
         """The text up to a space behind ``HEAD`` characters a token at most.
 
@@ -80,3 +85,8 @@ class WordPieceTokenizer:
 
     def _ids(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         return [np.array(encoding.ids, dtype=np.int64) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+
+
+@lru_cache(maxsize=1 << 16)
+def _pieces(tokenizer: Tokenizer, word: str) -> int:
+    return len(tokenizer.encode(word, add_special_tokens=False).ids)

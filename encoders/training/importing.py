@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from ...errors import ModelError
 from ..config import TowerConfig, TwinConfig
 from ..folder import ModelFolder, fetch
+from ..serving.words import LANGUAGES
 from .card import CardFacts, write_card
 from .checkpoint import copy_checkpoint, ffn_size, load_bert
 from .saving import save
@@ -83,7 +85,8 @@ def _write(read: SentenceFolder, folder: ModelFolder, tokenizer: Path) -> None:
     vocabulary = write_tokenizer(read.transformer, tokenizer, lowercase=read.lowercase)
     if vocabulary > bert.config.vocab_size:
         raise ModelError(f"{read.transformer}: {vocabulary} tokens, weights for only {bert.config.vocab_size}")
-    student = Student(_config(read, bert, vocabulary)).eval()
+    config = dataclasses.replace(_config(read, bert, vocabulary), language=_language(read.root / "README.md"))
+    student = Student(config).eval()
     copy_checkpoint(student.towers.query, bert, range(bert.config.num_hidden_layers))
     if read.projection is not None:
         _copy_projection(student.towers.query, read.projection)
@@ -150,6 +153,13 @@ def _front_matter(card: Path) -> dict[str, Any]:
         return huggingface_hub.metadata_load(card) or {}
     except (ValueError, yaml.YAMLError) as error:
         raise ModelError(f"{card}: its head is not YAML ({str(error).splitlines()[0]}): mend or remove it") from error
+
+
+def _language(card: Path) -> str | None:
+    """The one language that a card names, where words of it can be stemmed."""
+    told = _front_matter(card).get("language")
+    one = told[0] if isinstance(told, list) and len(told) == 1 else told
+    return one if isinstance(one, str) and one in LANGUAGES else None
 
 
 def _title(card: Path) -> str:

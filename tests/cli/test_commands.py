@@ -232,7 +232,7 @@ def test_eval_prints_the_contract_as_json(index: Path, tmp_path: Path, run) -> N
     found = json.loads(result.out)
     assert found["judged"] == {"R@1": 1.0, "R@2": 1.0, "nDCG@1": 1.0, "RR@1": 1.0}
     assert found["ann"] == {"1-recall@1": 1.0, "2-recall@2": 1.0}
-    assert [stage["stage"] for stage in found["stages"]] == ["cosine exact", "cosine ANN", "reranked"]
+    assert [stage["stage"] for stage in found["stages"]] == ["cosine exact", "cosine ANN", "+ segments", "+ lexical"]
     assert set(found["latency_ms"]) == {"p50", "p95", "p99"}
 
 
@@ -241,7 +241,7 @@ def test_eval_prints_tables(index: Path, tmp_path: Path, run) -> None:
     queries.write_text('{"_id": "1", "text": "square root"}\n')
     qrels.write_text("1 0 sqrt 1\n")
     result = run("eval", index, "--queries", queries, "--qrels", qrels, "-m", "P@1")
-    assert re.search(r"reranked +│ 1\.000", result.out)
+    assert re.search(r"\+ lexical +│ 1\.000", result.out)
     assert re.search(r"10-recall@10 +│ 1\.0000", result.out)
     assert "1 of 1 queries judged, 3 documents, Flat" in result.err
 
@@ -267,7 +267,7 @@ COMMANDS = [
     ["model", "import"],
     ["model", "export"],
     ["model", "push"],
-    *[["train", name] for name in ("align", "distill", "mine", "score", "teacher")],
+    *[["train", name] for name in ("align", "distill", "mine", "score", "teacher", "tune")],
     *[["index", name] for name in ("build", "reencode", "rebuild", "upsert", "sync", "delete", "rollback")],
     *[["index", name] for name in ("get", "info", "history", "verify", "compact", "gc", "export")],
 ]

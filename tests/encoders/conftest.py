@@ -32,6 +32,8 @@ NEEDS_TORCH = [
     "test_towers.py",
     "test_training_data.py",
     "test_training_measures.py",
+    "test_tune.py",
+    "test_tune_parts.py",
 ]
 collect_ignore = [] if sys.version_info[:2] == (3, 11) else NEEDS_TORCH
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from twinbert.encoders import TwinEncoder
+from twinbert.encoders import TwinEncoder, Weights
 from twinbert.errors import InvalidInputError
 from twinbert.eval import EvaluateOptions, Evaluation, Qrels, Run, evaluate, judge, parse_measures
 from twinbert.index import BuildOptions
@@ -44,6 +44,8 @@ QRELS = Qrels(
 )
 OPTIONS = EvaluateOptions(ks=(5, 2), measures=("R@5", "nDCG@5", "RR@2", "AP"), warmup=1)
 MEASURES = parse_measures(OPTIONS.measures)
+RESIDUAL = Weights(lexical=0, segments=0, head=1)
+"""The order of the model's own logits."""
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +76,12 @@ def expected(
 def test_stages_say_what_scoring_every_document_says(evaluation: Evaluation, starter: TwinEncoder) -> None:
     vectors = starter.encode_documents([document.full_text for document in DOCUMENTS])
     stages = {stage.name: stage for stage in evaluation.stages}
-    assert list(stages) == ["cosine exact", "cosine ANN", "reranked"]
+    assert list(stages) == ["cosine exact", "cosine ANN", "+ segments", "+ lexical"]
     exact = expected(lambda query: vectors @ query, starter, 5)
     assert stages["cosine exact"].measures == pytest.approx(exact)
     assert stages["cosine ANN"].measures == pytest.approx(exact)  # 120 documents: HNSW finds them all
-    assert evaluation.judged is stages["reranked"].measures
-    assert list(stages["reranked"].per_query) == ["q1", "q2", "q3"]
+    assert evaluation.judged is stages["+ lexical"].measures
+    assert list(stages["+ lexical"].per_query) == ["q1", "q2", "q3"]
 
 
 def test_what_is_judged_is_what_is_served(evaluation: Evaluation, retriever: Retriever) -> None:
@@ -97,7 +99,10 @@ def options(depth: int) -> SearchOptions:
 
 def test_a_depth_of_everything_reranks_everything(retriever: Retriever, starter: TwinEncoder) -> None:
     vectors = starter.encode_documents([document.full_text for document in DOCUMENTS])
-    found = evaluate(retriever, QUERIES, QRELS, EvaluateOptions(ks=(5,), measures=OPTIONS.measures, depth=10_000))
+    found = evaluate(
+        retriever, QUERIES, QRELS, EvaluateOptions(ks=(5,), measures=OPTIONS.measures, depth=10_000, weights=RESIDUAL)
+    )
+    assert [stage.name for stage in found.stages] == ["cosine exact", "cosine ANN", "+ residual"]
     assert found.judged == pytest.approx(expected(lambda query: starter.score(query, vectors), starter, 5))
     assert found.depth == 10_000
 
@@ -122,7 +127,7 @@ def test_json_has_the_stable_keys(evaluation: Evaluation) -> None:
     ]
     assert (figures["unasked_queries"], figures["missing_documents"]) == (1, 1)
     assert list(figures["judged"]) == ["R@5", "nDCG@5", "RR@2", "AP"]
-    assert [list(stage) for stage in figures["stages"]] == [["stage", "measures"]] * 3
+    assert [list(stage) for stage in figures["stages"]] == [["stage", "measures"]] * 4
     assert figures["stages"][-1]["measures"] == figures["judged"]
     assert list(figures["latency_ms"]) == ["p50", "p95", "p99"]
     assert figures["ks"] == [2, 5]
@@ -131,7 +136,7 @@ def test_json_has_the_stable_keys(evaluation: Evaluation) -> None:
 def test_rows_and_notes_for_people(evaluation: Evaluation) -> None:
     header, *rows = evaluation.rows()
     assert header == ("stage", "R@5", "nDCG@5", "RR@2", "AP")
-    assert rows[-1] == ("reranked", *(f"{value:.3f}" for value in evaluation.judged.values()))
+    assert rows[-1] == ("+ lexical", *(f"{value:.3f}" for value in evaluation.judged.values()))
     assert evaluation.notes()[0] == "3 of 4 queries judged, 120 documents, HNSW16"
     assert evaluation.notes()[1].startswith(
         "latency of 3 single queries after 1 to warm up, k 2, depth 10, one at a time, "

@@ -74,5 +74,6 @@ def make_variant(
         model.head.unlink()
     if isinstance(head, ResidualCrossing):
         write_crossing(head, model.head)
-    write_config(replace(config, space=space or config.space, files=model.checksums()), model.config)
+    weights = config.weights if head == "own" else None
+    write_config(replace(config, space=space or config.space, weights=weights, files=model.checksums()), model.config)
     return folder

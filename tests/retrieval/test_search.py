@@ -8,28 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from twinbert.encoders import TwinEncoder
+from score_oracle import Oracle
+from twinbert.encoders import TwinEncoder, Weights
 from twinbert.encoders.serving.crossing import LinearHead, ResidualCrossing
 from twinbert.errors import InvalidInputError
 from twinbert.index import BuildOptions, Index, IndexSchema, Record
 from twinbert.retrieval import Document, Hit, Query, Ranking, Retriever, SearchOptions
 
 QUERIES = ["strip blanks of a string", "execute a command and capture its output", "how long did it take", "files"]
-
-
-def by_hand(
-    encoder: TwinEncoder, documents: Sequence[Document], query: str, k: int, depth: int | None
-) -> list[tuple[str, float]]:
-    """Score every document, one at a time; depth None for the cosine's order."""
-    vector = encoder.encode_queries([query])[0]
-    matrix = {document.id: encoder.encode_documents([document.full_text])[0] for document in documents}
-    cosines = {identifier: float(row @ vector) for identifier, row in matrix.items()}
-    found = sorted(cosines, key=lambda identifier: (cosines[identifier], identifier), reverse=True)
-    if depth is None:
-        return [(identifier, cosines[identifier]) for identifier in found[:k]]
-    scores = {identifier: float(encoder.score(vector, matrix[identifier][None])[0]) for identifier in found[:depth]}
-    best = sorted(scores, key=lambda identifier: (scores[identifier], identifier), reverse=True)
-    return [(identifier, scores[identifier]) for identifier in best[:k]]
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -40,7 +26,8 @@ def test_reranking_is_scoring_the_candidates_by_hand(
 ) -> None:
     retriever: Retriever = request.getfixturevalue(name)
     hits = retriever.search(query, k, SearchOptions(depth=depth))
-    expected = by_hand(retriever.encoder, documents, query, k, depth or 100)
+    oracle = Oracle(retriever.encoder, documents, retriever.weights)
+    expected = oracle.ranking(query, oracle.nearest(query, depth or 100), k)
     assert [hit.id for hit in hits] == [identifier for identifier, _ in expected]
     np.testing.assert_allclose([hit.score for hit in hits], [score for _, score in expected], atol=1e-5)
 
@@ -49,11 +36,12 @@ def test_equal_scores_of_different_texts_come_by_id_descending_before_the_cut(
     tmp_path: Path, documents: list[Document], starter: TwinEncoder, variant: Callable[..., Path]
 ) -> None:
     flat = ResidualCrossing(np.float32(0), np.float32(0.5), LinearHead(np.zeros(starter.dimension, dtype=np.float32)))
+    alike = Weights(cosine=0, lexical=0, segments=0, head=1)
     with Retriever.build(tmp_path / "i", documents, variant(head=flat)) as retriever:
         nearest = retriever.search(QUERIES[0], 12, SearchOptions(rerank=False))
-        hits = retriever.search(QUERIES[0], 5, SearchOptions(depth=12))
+        hits = retriever.search(QUERIES[0], 5, SearchOptions(depth=12, weights=alike))
         assert [hit.id for hit in hits] == sorted((hit.id for hit in nearest), reverse=True)[:5]
-        assert [hit.score for hit in hits] == [0.5] * 5
+        assert [hit.score for hit in hits] == [0] * 5
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -61,17 +49,22 @@ def test_without_the_rerank_hits_come_in_the_order_of_the_cosine(
     shared: Retriever, documents: list[Document], query: str
 ) -> None:
     hits = shared.search(query, 10, SearchOptions(rerank=False))
-    expected = by_hand(shared.encoder, documents, query, 10, None)
-    assert [hit.id for hit in hits] == [identifier for identifier, _ in expected]
-    np.testing.assert_allclose([hit.score for hit in hits], [score for _, score in expected], atol=1e-6)
+    oracle = Oracle(shared.encoder, documents, shared.weights)
+    expected = oracle.nearest(query, 10)
+    assert [hit.id for hit in hits] == expected
+    cosines = [oracle.cosine(query, identifier) for identifier in expected]
+    np.testing.assert_allclose([hit.score for hit in hits], cosines, atol=1e-6)
 
 
-def test_a_model_without_a_head_serves_the_cosine(
+def test_a_model_without_a_head_can_serve_the_cosine_alone(
     tmp_path: Path, documents: list[Document], variant: Callable[..., Path]
 ) -> None:
     with Retriever.build(tmp_path / "i", documents, variant(head="none")) as retriever:
         assert not retriever.encoder.has_head
-        assert retriever.search(QUERIES[0]) == retriever.search(QUERIES[0], options=SearchOptions(rerank=False))
+        cosine = SearchOptions(weights=Weights(lexical=0, segments=0, head=0))
+        assert retriever.search(QUERIES[0], options=cosine) == retriever.search(
+            QUERIES[0], options=SearchOptions(rerank=False)
+        )
 
 
 def test_bounds_beyond_the_index_cost_no_memory(shared: Retriever, documents: list[Document]) -> None:

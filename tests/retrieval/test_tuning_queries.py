@@ -12,6 +12,7 @@ from twinbert.encoders import TwinEncoder
 from twinbert.errors import InvalidInputError
 from twinbert.index import BuildOptions, Choice
 from twinbert.retrieval import Document, Retriever
+from twinbert.retrieval.evidence import key_space
 from twinbert.retrieval.payload import record_of
 from twinbert.retrieval.tuning_queries import QuerySample, read_tuning_queries
 
@@ -137,7 +138,8 @@ def test_the_choice_counts_distinct_texts_of_all_that_would_live(tmp_path: Path,
 
     def would_be(*documents: Document, delete: tuple[str, ...] = (), sync: bool = False) -> tuple[str, int]:
         with retriever.index.writer(sync=sync) as writer:
-            writer.put(record_of(document, starter.space) for document in documents)
+            space = key_space(retriever.index.schema)
+            writer.put(record_of(document, space) for document in documents)
             writer.delete(delete)
             choice = writer.choice()
             return choice.index_key, choice.vector_bytes // (384 * 4)
