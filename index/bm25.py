@@ -77,6 +77,16 @@ class Scorer:
         found[~inside] = self._scores(tail.evidence, tail.lengths, positions[~inside] - size)
         return found
 
+    def norms(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """``(n,)`` what the count of a term is weighed against at each position, by the document's length."""
+        stored, tail = self._snapshot.segment.evidence, self._snapshot.tail
+        own = np.empty(0, dtype=np.int32) if stored is None else stored.lengths
+        inside = positions < len(own)
+        lengths = np.empty(len(positions))
+        lengths[inside] = own[positions[inside]]
+        lengths[~inside] = tail.lengths[positions[~inside] - len(own)]
+        return self._norm[0] + self._norm[1] * lengths
+
     def _scores(
         self, entries: Entries, lengths: NDArray[np.int32], positions: NDArray[np.int64]
     ) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ SELECT count(*) FROM (
     SELECT key FROM documents AS live JOIN vectors USING (vector)
     WHERE died IS NULL AND NOT EXISTS (SELECT 1 FROM temp.staged WHERE staged.id = live.id))
 """
-LAST_ROW = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'documents'"
+LAST_ROW = "SELECT coalesce(max(CAST(seq AS INTEGER)), 0) FROM sqlite_sequence WHERE name = 'documents'"
 """The highest row number that was given out."""
 _LACKING = """
 SELECT count(*), min(id) FROM temp.staged

@@ -21,9 +21,8 @@ from .words import holding, is_lexical
 
 BUDGET = 50_000
 """Documents that the terms looked up may sum up to: the rarest terms first, the very rarest in any case."""
-FIRST = 2_000
-"""Documents scored at first, those that could score highest; more only where they still could."""
-_ROUNDING = 1e-6
+EXACT, FIRST = 5_000, 2_000
+"""Where more than so many match, so many are scored: those that would be best if each of their terms came once."""
 
 
 class Lexical:
@@ -98,32 +97,30 @@ def _best(
     k: int,
     ids_of: IdsOf,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    worth = np.maximum(scorer.worth, 0)
-    positions, bounds = _matching(snapshot, lists, worth[chosen])
-    bounds += worth.sum() - worth[chosen].sum()
-    order = np.argsort(-bounds, kind="stable")
-    scores, floor, done = np.empty(0), -np.inf, 0
-    while done < len(order) and bounds[order[done]] >= floor:
-        some = positions[order[done : max(2 * done, FIRST)]]
-        scores = np.append(scores, scorer.scores(some))
-        done = len(scores)
-        if done >= k:
-            floor = float(np.partition(scores, -k)[-k]) * (1 - _ROUNDING)
-    return rank(snapshot, Scored(positions[order[:done]], scores), k, ids_of)
+    positions, sums = _matching(snapshot, lists, scorer.worth[chosen])
+    if len(positions) > EXACT:
+        # As if each term came once: what a list tells without a look at the document.
+        likely = sums / (1 + scorer.norms(positions))
+        positions = np.sort(positions[np.argpartition(-likely, max(FIRST, k) - 1)[: max(FIRST, k)]])
+    return rank(snapshot, Scored(positions, scorer.scores(positions)), k, ids_of)
 
 
 def _matching(
     snapshot: Snapshot, lists: Sequence[NDArray[np.int64]], worth: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Positions of living vectors in any of the lists, and the sum of what the lists that they are in are worth."""
-    numbers = np.concatenate([np.empty(0, dtype=np.int64), *lists])
-    each = np.repeat(worth, [len(one) for one in lists])
-    positions = snapshot.positions_of(numbers)
-    there = positions >= 0
-    there[there] = snapshot.alive[positions[there]]
-    distinct, which = np.unique(positions[there], return_inverse=True)
-    bounds: NDArray[np.float64] = np.bincount(which, each[there], minlength=len(distinct)).astype(np.float64)
-    return distinct, bounds
+    """Positions of living vectors in any of the lists, ascending, and the sum of what the lists they are in are worth.
+
+    lists: numbers of vectors, ``(m,)`` int64 each. worth: ``(l,)`` what each list is worth.
+    """
+    size = len(snapshot.alive)
+    sums, matching = np.zeros(size), np.zeros(size, dtype=np.bool_)
+    for numbers, value in zip(lists, worth.tolist(), strict=True):
+        positions = snapshot.positions_of(numbers)
+        positions = positions[positions >= 0]
+        sums[positions] += value  # a list holds each vector once
+        matching[positions] = True
+    living = np.flatnonzero(matching & snapshot.alive)
+    return living, sums[living]
 
 
 def _joined(found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int) -> Candidates:

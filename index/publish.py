@@ -13,6 +13,7 @@ from .layout import Layout, publish_folder
 from .segment import NUMBERS, SegmentDescription, SegmentRequest
 from .segment_files import write_segment
 from .store import encode, replace_segment
+from .words import publish_words
 
 
 def publish(connection: apsw.Connection, layout: Layout, request: SegmentRequest) -> SegmentDescription:
@@ -35,6 +36,7 @@ def publish(connection: apsw.Connection, layout: Layout, request: SegmentRequest
         raise IndexFolderError(f"{folder} cannot be written ({error.strerror}): free space and try again") from error
     replace_segment(connection, request.commit.generation, encode(described[0]))
     keep_history(connection, request, np.load(folder / NUMBERS, allow_pickle=False))
+    publish_words(connection, folder, request)
     if request.spool is not None:
         request.spool.clear()
     return described[0]

@@ -159,11 +159,15 @@ class Segment:
 
     def positions_of_slots(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of the vector of each slot; ``(n,)`` int64 both."""
-        return np.searchsorted(self.starts, slots, side="right") - 1
+        return slots if self.single else np.searchsorted(self.starts, slots, side="right") - 1
 
     def positions_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of each vector number, -1 where the segment does not hold it; ``(n,)`` int64 both."""
-        return _lookup(self.numbers, numbers)
+        n = len(self.numbers)
+        if not n or self.numbers[-1] - self.numbers[0] >= n:
+            return _lookup(self.numbers, numbers)
+        places = numbers - self.numbers[0]  # no gaps, as a build leaves them
+        return np.where((places >= 0) & (places < n), places, -1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from .segment import DERIVED, Segment, SegmentDescription, SegmentRequest, check
 from .snapshot import describe_segment, load_segment
 from .spool import remove_unused
 from .store import Build, Command, Commit, add_commit, checkpoint, current_commit, faults_named, open_writer
-from .words import add_born, publish_words
+from .words import add_born
 
 LOG_LIMIT = 4 << 20
 """Bytes that the store's log may reach before a command empties it; the last to close the index does in any case."""
@@ -115,9 +115,7 @@ class Session:
 
     def publish(self, request: SegmentRequest) -> Published:
         """Write a segment; it is current when the surrounding transaction ends."""
-        described = publish(self.connection, self.layout, request)
-        publish_words(self.connection, self.layout.segment(described.generation), request)
-        return Published(request.commit, described)
+        return Published(request.commit, publish(self.connection, self.layout, request))
 
     def tidy(self, published: Published | None, *, shrink: bool = False) -> None:
         """What may be done once the transaction has ended: the change is durable, so a failure is only logged.

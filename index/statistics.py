@@ -75,7 +75,8 @@ class Statistics:
     @property
     def _last(self) -> _Counted | None:
         """What was counted for this commit or, before somebody asked, for the one before it."""
-        return self._counted or self._before
+        before = self._before  # read first: another thread may be counting
+        return self._counted or before
 
     def _count(self) -> _Counted:
         with self._lock:

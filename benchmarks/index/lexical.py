@@ -4,7 +4,8 @@
 
 The documents are drawn: about ``--terms`` distinct terms each from a vocabulary whose frequencies follow Zipf's law, no
 parts, vectors of 8 dimensions (nothing here looks at them). Queries have ``--query`` terms of a document each. Prints
-medians in ms over ``--repeat`` queries, one at a time on one thread, of
+medians in ms over ``--repeat`` queries, one at a time, of the thread's own time (so that what else the machine does
+counts less) for
 
 * ``bm25``: ``Index.bm25`` of 100 documents; and of the same scores another way, by bisection for each document and
   term (``bisection``), taken in turn;
@@ -171,9 +172,9 @@ def _vectors(generator: np.random.Generator, count: int) -> NDArray[np.float32]:
 
 
 def _timed(act: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     act()
-    return 1e3 * (time.perf_counter() - begun)
+    return 1e3 * (time.thread_time() - begun)
 
 
 def _median(times: list[float]) -> float:

@@ -122,10 +122,10 @@ def test_another_database_is_no_index(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(folder: Path) -> None:
-    edit(folder, "PRAGMA user_version = 3")
-    with pytest.raises(IndexFolderError, match="has format 3, this twinbert reads up to 2: install a newer"):
+    edit(folder, "PRAGMA user_version = 4")
+    with pytest.raises(IndexFolderError, match="has format 4, this twinbert reads up to 3: install a newer"):
         Index.open(folder)
-    with pytest.raises(IndexFolderError, match="has format 3"):
+    with pytest.raises(IndexFolderError, match="has format 4"):
         change(Index.open(folder), {"a": "b"})
 
 

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import apsw
 import numpy as np
 import pytest
-from evidence_world import EVIDENCE, SCHEMA, WIDTH, build, change, evidence, parts
+from evidence_world import EVIDENCE, SCHEMA, WIDTH, build, change, encode_pending, evidence, parts
 from index_world import build as build_plain
 from index_world import contents, key, records, vectors
-from twinbert.errors import IndexFolderError, InvalidInputError
+from twinbert.errors import IndexDamagedError, IndexFolderError, InvalidInputError
 from twinbert.index import Evidence, EvidenceSchema, Index, IndexSchema
 
 TEXTS = {f"d{n:02}": f"word{n % 3} text {n % 7} text" + f". part {n}" * (n % 4) for n in range(30)}
@@ -71,6 +72,49 @@ def test_a_build_whose_staged_evidence_is_lost_asks_for_it_again(tmp_path: Path,
             writer.put(records(TEXTS, SCHEMA.space))
             assert writer.pending_count() == (10 if lost == 1 else len(TEXTS))
         change(index, TEXTS, replace=True)
+        check(index)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE evidence SET terms = x''", "DELETE FROM evidence"])
+def test_fresh_evidence_that_is_damaged_is_asked_for_again(tmp_path: Path, statement: str) -> None:
+    documents = TEXTS | {"z": "fresh. part"}
+    with build(tmp_path / "x", TEXTS) as index:
+        change(index, {"z": "fresh. part"})
+    with apsw.Connection(str(tmp_path / "x" / "store.sqlite")) as connection:
+        connection.execute(statement)
+    with pytest.raises(IndexDamagedError, match="evidence"):
+        Index.open(tmp_path / "x")
+    with Index.create(tmp_path / "x", SCHEMA, overwrite=True) as index:
+        with index.writer(replace=True, repair=True) as writer:
+            writer.put(records(documents, SCHEMA.space))
+            assert encode_pending(writer) == len(set(documents.values()))
+            writer.commit()
+        check(index)
+
+
+@pytest.mark.parametrize("name", ["terms.npy", "counts.npy", "lengths.npy", "parts.npy", "part_starts.npy"])
+def test_a_segment_s_damaged_evidence_is_asked_for_again(tmp_path: Path, name: str) -> None:
+    build(tmp_path / "x", TEXTS).close()
+    path = tmp_path / "x" / "segments" / "1" / name
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(IndexDamagedError, match="segments/1/.*rebuild"):
+        Index.rebuild(tmp_path / "x")
+    with Index.create(tmp_path / "x", SCHEMA, overwrite=True) as index:
+        change(index, TEXTS, replace=True)
+        check(index)
+
+
+@pytest.mark.parametrize("name", ["vocabulary.npy", "frequencies.npy"])
+def test_what_was_counted_is_counted_again(tmp_path: Path, name: str) -> None:
+    with build(tmp_path / "x", TEXTS) as index:
+        path = tmp_path / "x" / "segments" / "1" / name
+        sound = path.read_bytes()
+        path.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+        assert [problem.file for problem in index.verify()] == [f"segments/1/{name}"]
+    Index.rebuild(tmp_path / "x")
+    assert (tmp_path / "x" / "segments" / "2" / name).read_bytes() == sound
+    with Index.open(tmp_path / "x") as index:
         check(index)
 
 

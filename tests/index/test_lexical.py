@@ -33,9 +33,7 @@ def many(tmp_path: Path) -> Index:
 
 
 @pytest.mark.parametrize("k", [1, 7, 1_000])
-@pytest.mark.parametrize("first", [2_000, 3])
-def test_the_best_by_brute_force_are_found(many: Index, k: int, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lexical, "FIRST", first)
+def test_the_best_by_brute_force_are_found(many: Index, k: int) -> None:
     with many:
         for query in (QUERY, {"ash": 1.0}, {"yew": 1.0, "elm": 0.5}, {"nowhere": 1.0}, {}):
             check_found(many, contents(many), query, k)
@@ -72,6 +70,18 @@ def test_common_terms_are_left_out_beyond_the_budget_and_still_scored(
         assert {name for name, _ in got} == holding
         assert dict(got) == pytest.approx({name: everything[name] for name in holding}, rel=1e-5)
         check_found(many, documents, {"ash": 1.0}, 5)  # more than the budget, and the rarest there is
+
+
+def test_where_very_many_match_the_likeliest_are_scored(many: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexical, "EXACT", 100)
+    monkeypatch.setattr(lexical, "FIRST", 60)
+    with many:
+        right = dict(best(contents(many), QUERY, 1_000))
+        assert len(right) > 200
+        got = found(many, QUERY, 20)
+        assert dict(got) == pytest.approx({name: right[name] for name, _ in got}, rel=1e-5)
+        assert len(set(list(right)[:20]) & dict(got).keys()) >= 18
+        assert len(found(many, QUERY, 100)) == 100  # k is never below what was asked for
 
 
 def test_another_process_s_commit_is_seen_at_once(tmp_path: Path) -> None:

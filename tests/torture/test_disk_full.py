@@ -16,7 +16,7 @@ from torture_world import LONG, Tally, child, run
 REFUSAL = re.compile(r"refused: .*(disk's space|free space)")
 LIMITS = range(40_000, 400_000, 4_000 if LONG else 200_000)
 """Bytes that a file may have, in a process that may write no larger one."""
-SIZES = range(280, 900, 20 if LONG else 400)
+SIZES = range(400, 1_000, 20 if LONG else 400)
 """Kibibytes of the disk."""
 
 
@@ -42,7 +42,7 @@ def test_no_larger_file(place: Path, tally: Tally) -> None:
 
 
 def test_planted_a_failed_commit_is_acknowledged(place: Path, tally: Tally) -> None:
-    tally.add("60,000 bytes", starve(place / "x", 60_000, "a failed commit is acknowledged"))
+    tally.add("100,000 bytes", starve(place / "x", 100_000, "a failed commit is acknowledged"))
     assert tally.bad != []
 
 
