@@ -70,8 +70,7 @@ class BuildOptions:
         Also the share of a segment's vectors that may be unused before a compaction rebuilds instead of extending.
     history: changes that can be undone; a compaction forgets what only older ones need.
     filterable: places in payloads, as ``columns`` writes them, that SQLite keeps indexes on.
-    lexical: whether candidates can be found by their terms, in an index with evidence; costs about as much disk as
-        the terms.
+    lexical: whether candidates can be found by their terms, in an index with evidence.
 
     Raises InvalidInputError for a value out of range or an index key that is refused by name.
     """

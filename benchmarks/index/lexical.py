@@ -13,6 +13,7 @@ counts less) for
 * ``search_terms``: ``Index.search_terms`` for the 100 best (with its 95th percentile);
 * ``first``: ``Index.bm25`` once more after a commit that replaces one document, with what the commit itself took.
 
+What the commit of a build took is told as it is made; ``--no-lexical`` builds without the inverted file, to compare.
 ``words_bytes`` is what the inverted file takes in the store, ``evidence_bytes`` what the segment's terms do.
 """
 
@@ -40,11 +41,9 @@ _SCHEMA = IndexSchema("lexical benchmark", DIMENSION, "none", EvidenceSchema("dr
 def main() -> None:
     """Build or open the index, ask, print."""
     options = _arguments()
-    path = options.work / f"index-{options.documents}-{options.terms}"
-    begun = time.perf_counter()
+    path = options.work / f"index-{options.documents}-{options.terms}{'' if options.lexical else '-dense'}"
     if not path.exists():
         _build(path, options)
-        print(f"built in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
     with Index.open(path) as index:
         found = {"documents": len(index), **_sizes(path)} | _measured(index, options)
     print(json.dumps(found, indent=1))
@@ -67,6 +66,8 @@ def _measured(index: Index, options: argparse.Namespace) -> dict[str, float]:
             way(some, asked)
             taken[name].append(_timed(lambda way=way, some=some, asked=asked: way(some, asked)))
     found = {name: _median(times) for name, times in taken.items()}
+    if not options.lexical:
+        return found | _after_commits(index, queries, rows)
     lexical = [_timed(lambda asked=asked: index.search_terms([asked], 100)) for asked in queries]
     found |= {"search_terms": _median(lexical), "search_terms_p95": round(float(np.percentile(lexical, 95)), 3)}
     return found | _after_commits(index, queries, rows)
@@ -76,7 +77,7 @@ def _sizes(path: Path) -> dict[str, int]:
     with apsw.Connection(str(path / "store.sqlite"), flags=apsw.SQLITE_OPEN_READONLY) as store:
         words = store.execute("SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'words_%'").get
     arrays = [file.stat().st_size for name in ("terms", "counts", "term_starts") for file in path.rglob(f"{name}.npy")]
-    return {"words_bytes": words, "evidence_bytes": sum(arrays)}
+    return {"words_bytes": words or 0, "evidence_bytes": sum(arrays)}
 
 
 def _after_commits(index: Index, queries: list[QueryTerms], rows: list[NDArray[np.int64]]) -> dict[str, float]:
@@ -123,14 +124,14 @@ def _query(generator: np.random.Generator, index: Index, options: argparse.Names
 def _build(path: Path, options: argparse.Namespace) -> None:
     generator = np.random.default_rng(SEED)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with Index.create(path, _SCHEMA, BuildOptions(index_key="Flat")) as index, index.writer(replace=True) as writer:
+    how = BuildOptions(index_key="Flat", lexical=options.lexical)
+    with Index.create(path, _SCHEMA, how) as index, index.writer(replace=True) as writer:
         for names in _batches(options.documents):
             keys, evidence = _drawn(generator, names, options.terms)
             writer.put(Record(name, key, "{}") for name, key in zip(names, keys, strict=True))
             writer.put_vectors(keys, _vectors(generator, len(names)), evidence)
-        begun = time.perf_counter()
-        writer.commit()
-        print(f"committed in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+        taken = _timed(writer.commit)
+        print(f"committed in {taken / 1e3:.1f} s of the thread's time", file=sys.stderr)
 
 
 def _put(index: Index, generator: np.random.Generator, names: list[str]) -> None:
@@ -187,6 +188,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--terms", type=int, default=100, help="distinct terms of a document, at most")
     parser.add_argument("--query", type=int, default=8, help="terms of a query")
     parser.add_argument("--repeat", type=int, default=200)
+    parser.add_argument("--no-lexical", dest="lexical", action="store_false", help="without the inverted file")
     parser.add_argument("--work", type=Path, required=True)
     return parser.parse_args()
 
