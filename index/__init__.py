@@ -14,17 +14,24 @@ the same transaction. The ANN index is of a family (``keys``) that was asked for
 (``reach``), and tuned to a recall target with queries (``tuning``). ``maintenance`` says when a segment is worn.
 Nothing is ever added to an index that somebody searches, and nothing happens in the background.
 
-*A reader sees one commit*, a ``snapshot``: a segment, which of its documents have died, the tail. ``reader`` follows
+*A reader sees one commit*, a ``snapshot``: a segment, which of its documents have died, the ``tail``. ``reader`` follows
 the store's commits through ``readonly`` connections. ``filtering`` narrows a snapshot to the documents that a
 condition on their payloads (``columns``) holds for. ``search`` takes candidates with an ``effort`` from the ANN index
 (``ann``), through a plan where few may be answered (``planning``), or exactly (``exact``), scores them from their
 exact vectors, and breaks ties by id. ``listing`` reads all documents of one commit.
 
+*Evidence* is what a rerank needs of a document besides its vector: terms with counts, and parts, both opaque. It lies
+wherever its vector does: ``evidence_spool`` beside ``spool``, ``evidence_rows`` beside the fresh ones, ``evidence_map``
+in a segment, written and counted by ``evidence_files``. ``statistics`` keeps frequencies and lengths right from commit
+to commit, without a scan; ``bm25`` scores with them. ``words`` is an inverted file in the store, changed by the same
+transactions, from which ``lexical`` takes candidates; ``words_check`` holds it against the evidence.
+
 *The past* is document versions that have died since: ``history`` keeps what a number of changes back needs, ``undo``
 makes a past state the next commit. *Damage* is found by hashes: ``seals`` in the store, checksums on files, all of
 them by ``verify`` and ``integrity``.
 
-``index`` is the facade; ``layout`` names the files; ``options`` and ``records`` are what goes in and out. This
+``index`` is the facade, with ``documents`` and ``facts``; ``layout`` names the files, ``arrays`` reads and writes those
+of NumPy; ``options`` and ``records`` are what goes in and out. This
 package knows no model and no text: payloads are opaque JSON.
 """
 

@@ -9,7 +9,10 @@ medians in ms over ``--repeat`` queries, one at a time on one thread, of
 * ``bm25``: ``Index.bm25`` of 100 documents; and of the same scores another way, by bisection for each document and
   term (``bisection``), taken in turn;
 * ``parts``: ``Index.parts`` of the same;
+* ``search_terms``: ``Index.search_terms`` for the 100 best (with its 95th percentile);
 * ``first``: ``Index.bm25`` once more after a commit that replaces one document, with what the commit itself took.
+
+``words_bytes`` is what the inverted file takes in the store, ``evidence_bytes`` what the segment's terms do.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 
+import apsw
 import numpy as np
 from numpy.typing import NDArray
 from twinbert.index import BuildOptions, Evidence, EvidenceSchema, Index, IndexSchema, QueryTerms, Record
@@ -41,7 +45,7 @@ def main() -> None:
         _build(path, options)
         print(f"built in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
     with Index.open(path) as index:
-        found = {"documents": len(index), "bytes": index.info().bytes} | _measured(index, options)
+        found = {"documents": len(index), **_sizes(path)} | _measured(index, options)
     print(json.dumps(found, indent=1))
 
 
@@ -61,7 +65,17 @@ def _measured(index: Index, options: argparse.Namespace) -> dict[str, float]:
         for name, way in ways.items():
             way(some, asked)
             taken[name].append(_timed(lambda way=way, some=some, asked=asked: way(some, asked)))
-    return {name: _median(times) for name, times in taken.items()} | _after_commits(index, queries, rows)
+    found = {name: _median(times) for name, times in taken.items()}
+    lexical = [_timed(lambda asked=asked: index.search_terms([asked], 100)) for asked in queries]
+    found |= {"search_terms": _median(lexical), "search_terms_p95": round(float(np.percentile(lexical, 95)), 3)}
+    return found | _after_commits(index, queries, rows)
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    with apsw.Connection(str(path / "store.sqlite"), flags=apsw.SQLITE_OPEN_READONLY) as store:
+        words = store.execute("SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'words_%'").get
+    arrays = [file.stat().st_size for name in ("terms", "counts", "term_starts") for file in path.rglob(f"{name}.npy")]
+    return {"words_bytes": words, "evidence_bytes": sum(arrays)}
 
 
 def _after_commits(index: Index, queries: list[QueryTerms], rows: list[NDArray[np.int64]]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from index_world import key, named, records, vectors
+from index_world import DIMENSION, key, named, records, vectors
 from twinbert.index import (
     BuildOptions,
     ChangeReport,
@@ -23,7 +23,7 @@ from twinbert.index import (
 
 WIDTH = 3
 EVIDENCE = EvidenceSchema(note='{"words":"split"}', part_width=WIDTH)
-SCHEMA = IndexSchema(space="with evidence", dimension=8, model="none", evidence=EVIDENCE)
+SCHEMA = IndexSchema(space="with evidence", dimension=DIMENSION, model="none", evidence=EVIDENCE)
 
 
 def term(word: str) -> int:
@@ -54,11 +54,12 @@ def evidence(texts: Iterable[str]) -> Evidence:
     )
 
 
-def encode_pending(writer: Writer) -> int:
+def encode_pending(writer: Writer, dimension: int = DIMENSION) -> int:
+    """Give every vector that is still needed, with its evidence. Returns how many."""
     done = 0
     for batch in writer.pending(batch_rows=3):
         texts = [text for _, text in batch]
-        writer.put_vectors([name for name, _ in batch], vectors(texts), evidence(texts))
+        writer.put_vectors([name for name, _ in batch], vectors(texts, dimension), evidence(texts))
         done += len(batch)
     return done
 
@@ -75,7 +76,8 @@ def change(
     with index.writer(replace=replace, sync=sync) as writer:
         writer.put(records(put or {}, SCHEMA.space))
         writer.delete(delete)
-        encode_pending(writer)
+        planned = writer.plan()
+        assert planned.to_encode == encode_pending(writer)
         return writer.commit(compact=compact)
 
 

@@ -20,7 +20,10 @@ from twinbert.errors import TwinBertError
 from twinbert.index import Index
 from workload import say
 
-TABLES = ("sqlite_schema", "sqlite_sequence", "commits", "builds", "segments", "vectors", "fresh", "spool", "documents")
+TABLES = (
+    *("sqlite_schema", "sqlite_sequence", "commits", "builds", "segments", "vectors", "fresh", "spool", "documents"),
+    *("evidence", "evidence_spool"),
+)
 UNUSED_BYTES = {"staged.npy": 128}
 """Where a file begins with room for a header that is written when a segment takes it over."""
 GROWN = "sqlite_sequence"
@@ -52,8 +55,22 @@ def read(store: Path, known: dict[str, list[str]]) -> dict[str, object]:
             tables[name] = connection.execute(f"SELECT rowid, {values} FROM {name} ORDER BY rowid").fetchall()
         except apsw.Error as error:
             tables[name] = str(error)
+    tables["words"] = found_by_terms(connection)
     connection.close()
     return tables
+
+
+def found_by_terms(connection: apsw.Connection) -> object:
+    """What the inverted file says of every term: FTS5 has more in its tables, dead entries and numbers that rank."""
+    try:
+        connection.execute("CREATE VIRTUAL TABLE temp.said USING fts5vocab(main, words, instance)")
+        terms = connection.execute("SELECT term, doc FROM temp.said").fetchall()
+        lists = [
+            connection.execute("SELECT group_concat(rowid) FROM words(?)", (f'"{term}"',)).get for term, _ in terms
+        ]
+    except (apsw.Error, UnicodeDecodeError) as error:
+        return str(error)
+    return terms, lists
 
 
 def damages(data: bytes, how: str, step: int) -> Iterator[tuple[int, bytes]]:
@@ -80,7 +97,7 @@ def main(folder: Path, name: str, how: str, step: int, bug: str) -> None:
             result["found"].append(offset)
         else:
             after = read(store, known)
-            changed = [table for table in TABLES if after[table] != before[table]]
+            changed = [table for table in before if after[table] != before[table]]
             unread = path == store and changed in ([], [GROWN])
             harmless = unread or (how == "flip" and offset < UNUSED_BYTES.get(name, 0))
             result["unused" if harmless else "missed"].append((offset, changed))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import apsw
-from index_world import answers, change, contents, expected
+from evidence_world import change, check_found
+from index_world import answers, contents, expected
 from twinbert.errors import IndexNotFoundError, IndexUnfinishedError, TwinBertError
 from twinbert.index import Index
 from workload import OPTIONS, SCHEMA, State, states
@@ -15,13 +17,13 @@ FAULTS = (TwinBertError, AssertionError, OSError, ValueError, apsw.Error)
 """What a damaged index may raise where a planted bug let it come to be."""
 
 
-def fault(folder: Path, done: int, known: list[State] | None = None, ignore: str = "") -> str | None:
+def fault(folder: Path, done: int, known: list[State] | None = None, ignore: Collection[str] = ()) -> str | None:
     """What is wrong with an index of which ``done`` steps were acknowledged and the next may have begun.
 
     Everything acknowledged must be there, the next step wholly or not at all; nothing found by verify, answers like
     the oracle's; and the next writer works and tidies up.
 
-    ignore: a file in which verify may find faults.
+    ignore: files in which verify may find faults.
     """
     known = known or states()
     try:
@@ -32,7 +34,7 @@ def fault(folder: Path, done: int, known: list[State] | None = None, ignore: str
     return None
 
 
-def found(folder: Path, allowed: list[State], ignore: str = "") -> State:
+def found(folder: Path, allowed: list[State], ignore: Collection[str] = ()) -> State:
     """The state of an index, one of those allowed; raises one of FAULTS for any other, and for what verify finds."""
     try:
         index = Index.open(folder)
@@ -46,16 +48,17 @@ def found(folder: Path, allowed: list[State], ignore: str = "") -> State:
     return state
 
 
-def check(index: Index, state: dict[str, str], ignore: str) -> None:
+def check(index: Index, state: dict[str, str], ignore: Collection[str]) -> None:
     """Raise AssertionError unless the index is sound and answers like the oracle."""
-    problems = [problem for problem in index.verify() if problem.file != ignore]
+    problems = [problem for problem in index.verify() if problem.file not in ignore]
     assert problems == [], problems
     assert len(index) == len(state), f"{len(index)} documents instead of {len(state)}"
     for query in ("changed", "old 7"):
         assert answers(index, query, 5) == expected(state, query, 5), f"another answer to {query!r}"
+    check_found(index, state, {"old": 1.0, "newer": 1.0, "changed": 1.0, "7": 1.0}, 5)
 
 
-def _goes_on(folder: Path, state: State, ignore: str) -> None:
+def _goes_on(folder: Path, state: State, ignore: Collection[str]) -> None:
     if state is None:
         with Index.create(folder, SCHEMA, OPTIONS, overwrite=True, resume=True) as index:
             change(index, AFTER, replace=True)

@@ -63,7 +63,7 @@ def cut_power(folder: Path, tally: Tally, bug: str, choose: Callable[[list[Momen
             after = folder / f"x{tally.tried}"
             write_out(left, after)
             # What a build has staged is promised to survive a kill; after this, resuming it asks for it again.
-            found = fault(after / "index", done, ignore="staged.npy")
+            found = fault(after / "index", done, ignore=("staged.npy", "staged.evidence"))
             tally.add(f"after call {number}, {loss}", found)
             shutil.rmtree(after)
             if found is not None:

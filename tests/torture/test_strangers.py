@@ -132,7 +132,7 @@ VALUES = st.recursive(
 NAMES = st.sampled_from(["../x", "/etc/passwd", "a/b", "..", ".", "", "x\0y", "n" * 300, "../../../../etc/passwd"])
 DESCRIBED = [
     *("generation", "commit", "before", "last_row", "documents", "vectors", "nodes", "space", "dimension", "dtype"),
-    *("index_key", "reason", "trained", "tuning"),
+    *("index_key", "reason", "trained", "tuning", "evidence", "terms"),
 ]
 
 
@@ -185,6 +185,11 @@ ROWS = {
     "documents": ["row", "born", "died", "vector", "id", "payload", "hash"],
     "fresh": ["vector", "data", "hash"],
     "vectors": ["vector", "key"],
+    "evidence": ["vector", "mark", "terms", "parts", "hash"],
+    "words_data": ["id", "block"],
+    "words_idx": ["pgno", "term"],
+    "words_docsize": ["id", "sz", "origin"],
+    "words_config": ["k", "v"],
     "sqlite_sequence": ["seq", "name"],
 }
 
@@ -194,9 +199,10 @@ ROWS = {
 def test_rows_of_the_store(sound: Path, visit: Visit, table: str, data: st.DataObject) -> None:
     column = data.draw(st.sampled_from(ROWS[table]))
     value = data.draw(st.one_of(NUMBERS, st.text(max_size=9), st.binary(max_size=40), st.none()))
+    number = {"words_idx": "pgno", "words_config": "length(k)"}.get(table, "rowid")
     with Stranger(sound) as stranger:
         try:
-            stranger.run(f"UPDATE {table} SET {column} = ? WHERE rowid % 3 = ?", value, data.draw(st.integers(0, 2)))
+            stranger.run(f"UPDATE {table} SET {column} = ? WHERE {number} % 3 = ?", value, data.draw(st.integers(0, 2)))
         except apsw.Error:  # what SQLite's own rules refuse, no stranger can write
             return
     assert visit(stranger.folder) is None
@@ -221,9 +227,24 @@ def test_vectors_that_a_build_has_staged(
 
 
 @FUZZED
+@given(numbers=st.lists(NUMBERS, min_size=6, max_size=6), mark=st.binary(max_size=16))
+def test_evidence_that_a_build_has_staged(sound: Path, visit: Visit, numbers: list[int], mark: bytes) -> None:
+    data = bytes(5_000)
+    with Stranger(sound) as stranger:
+        digest = hashlib.blake2b(data[: max(0, min(numbers[1], 5_000))], digest_size=16).digest()
+        stranger.run("INSERT INTO evidence_spool VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *numbers, mark, digest)
+    (stranger.folder / "staged.evidence").write_bytes(data)
+    assert visit(stranger.folder) is None
+
+
+@FUZZED
 @given(
     name=st.sampled_from(
-        ["vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy", "members.npy", "nodes.npy"]
+        [
+            *("vectors.npy", "numbers.npy", "rows.npy", "starts.npy", "by_row.npy", "members.npy", "nodes.npy"),
+            *("terms.npy", "counts.npy", "term_starts.npy", "lengths.npy", "vocabulary.npy", "frequencies.npy"),
+            *("parts.npy", "part_starts.npy"),
+        ]
     ),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=30),
 )
@@ -256,6 +277,8 @@ def test_faiss_s_own_file(sound: Path, visit: Visit, flips: list[tuple[float, in
         "CREATE TRIGGER mine AFTER UPDATE ON documents BEGIN DELETE FROM documents; END",
         "CREATE VIEW mine AS SELECT 1",
         "CREATE VIRTUAL TABLE mine USING fts5(x)",
+        "DROP TABLE words",
+        "DROP TABLE evidence",
         "ALTER TABLE commits RENAME TO mine",
         "ALTER TABLE documents RENAME COLUMN payload TO mine",
         "DROP TABLE fresh",
@@ -278,6 +301,7 @@ LINKS = [
     *("LOCK", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "store.sqlite-journal"),
     *(
         "staged.npy",
+        "staged.evidence",
         "manifest.json",
         "manifest.json.tmp",
         "segments",

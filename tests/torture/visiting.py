@@ -16,8 +16,12 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-from index_world import DIMENSION, change, vectors
-from twinbert.errors import TwinBertError
+from evidence_world import WIDTH, asked
+from evidence_world import change as change_with_evidence
+from index_world import DIMENSION, vectors
+from index_world import change as change_without
+from numpy.typing import NDArray
+from twinbert.errors import InvalidInputError, TwinBertError
 from twinbert.index import AnnOptions, Index
 from workload import say
 
@@ -36,14 +40,27 @@ def use(folder: Path) -> None:
             found = index.search(queries[:, : index.schema.dimension], 4, options)
             rows = found.rows[found.rows >= 0]
             index.stored(rows), index.vectors(rows)
+        _use_evidence(index, rows)
         index.get(list(index.ids()))
         index.verify()
+        schema = index.schema
+        evident = schema.evidence is not None and schema.evidence.part_width == WIDTH
+        change = change_with_evidence if evident else change_without
         change(index, {"d03": "mine", "mine": "mine"}, delete=["d04"])
         index.compact()
         index.rollback(1)
         index.gc(0)
         with Index.create(folder, index.schema, overwrite=True, resume=True) as build:
             change(build, {"new": "new", "old": "old 3"}, replace=True)
+
+
+def _use_evidence(index: Index, rows: NDArray[np.int64]) -> None:
+    query = asked({"old": 1.0, "3": 1.0, "new": 1.0, "nothing": 1.0})
+    try:
+        index.parts(rows), index.bm25(rows, query)
+        index.search_terms([query], 4)
+    except InvalidInputError:  # a stranger may have said that there is none
+        return
 
 
 def visit(folder: Path) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bugs
-from index_world import SCHEMA, change
+from evidence_world import SCHEMA, change
 from twinbert.index import BuildOptions, Index
 
 State = Mapping[str, str] | None
