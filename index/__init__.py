@@ -14,8 +14,8 @@ the same transaction. The ANN index is of a family (``keys``) that was asked for
 (``reach``), and tuned to a recall target with queries (``tuning``). ``maintenance`` says when a segment is worn.
 Nothing is ever added to an index that somebody searches, and nothing happens in the background.
 
-*A reader sees one commit*, a ``snapshot``: a segment, which of its documents have died, the ``tail``. ``reader`` follows
-the store's commits through ``readonly`` connections. ``filtering`` narrows a snapshot to the documents that a
+*A reader sees one commit*, a ``snapshot``: a segment, which of its documents have died, the ``tail``. ``reader``
+follows the store's commits through ``readonly`` connections. ``filtering`` narrows a snapshot to the documents that a
 condition on their payloads (``columns``) holds for. ``search`` takes candidates with an ``effort`` from the ANN index
 (``ann``), through a plan where few may be answered (``planning``), or exactly (``exact``), scores them from their
 exact vectors, and breaks ties by id. ``listing`` reads all documents of one commit.
