@@ -35,7 +35,7 @@ def evaluate_index(
         typer.Option(min=1, help="Candidates to rerank; by default twice the largest cutoff."),
     ] = None,
     ef_search: EfSearch = None,
-    candidates: Candidates = Kind.DENSE,
+    candidates: Candidates = Kind.AUTO,
     weights: WeightsText = None,
     model: ModelName = None,
     as_json: AsJson = False,

@@ -47,7 +47,7 @@ def search(
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Hits a query.")] = 10,
     depth: Depth = None,
-    candidates: Candidates = Kind.DENSE,
+    candidates: Candidates = Kind.AUTO,
     rerank: Rerank = True,
     weights: WeightsText = None,
     explain: Explain = False,
@@ -64,7 +64,7 @@ def search(
 
     Filters know = != < <= > >=, in ("a", "b"), contains (arrays), starts with, is null, and, or, not and parentheses.
 
-    Rare words, codes and names, and languages that the model does not know, are found with --candidates both.
+    Rare words, codes and names, and languages that the model does not know, are looked up as words too.
 
     Example: twinbert search docs.index "restart a failed service" -k 5 --filter 'lang = "en" and year >= 2020'
     """

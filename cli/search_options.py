@@ -11,6 +11,7 @@ import typer
 class Kind(str, Enum):
     """Where candidates come from."""
 
+    AUTO = "auto"
     DENSE = "dense"
     LEXICAL = "lexical"
     BOTH = "both"
@@ -21,7 +22,11 @@ Depth = Annotated[
     typer.Option(min=1, help="Candidates to rerank; by default 100, or k where that is more."),
 ]
 Candidates = Annotated[
-    Kind, typer.Option(help="Nearest vectors, documents with the query's words, or up to --depth of both.")
+    Kind,
+    typer.Option(
+        help="Nearest vectors, documents with the query's words, or up to --depth of both; auto takes both where the "
+        "model knows little of the query."
+    ),
 ]
 Rerank = Annotated[bool, typer.Option(help="Rerank by words, segments and head, or keep the candidates' order.")]
 WeightsText = Annotated[

@@ -44,7 +44,7 @@ class EvaluateOptions:
     measures: tuple[str, ...] = ()
     depth: int | None = None
     ef_search: int | None = None
-    candidates: Literal["dense", "lexical", "both"] = "dense"
+    candidates: Literal["auto", "dense", "lexical", "both"] = "auto"
     weights: Weights | None = None
     warmup: int = 10
     timed: int = 1_000

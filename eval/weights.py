@@ -1,12 +1,11 @@
 """Fits what a candidate's score is made of (``Weights``) on judged queries, of one collection or of several.
 
-Each part is raw, so a weight means the same for every query and every collection. The grid always holds the weights
-that are there already: "no change" is an answer.
+Each part is raw, so a weight means the same for every query and every collection. "No change" is an answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
@@ -25,6 +24,8 @@ CUTOFF = 10
 SEGMENTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 LEXICAL = (0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08)
 HEAD = (0.0, 0.125, 0.25, 0.5, 1.0)
+LEAST = 1e-4
+"""A smaller gain is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +90,49 @@ def fit_weights(
     unfamiliar: Sequence[float] | None = None,
     least_gain: float = 0.0,
 ) -> FittedWeights:
-    """The weights of the grid by which the mean over collections of nDCG@10 is highest.
+    """The weights by which the mean over collections of nDCG@10 is highest, one at a time until none gains.
 
-    pools: one a collection. base: what there was before; taken back where nothing gains more than ``least_gain``.
-    unfamiliar: what to try for it; None for what ``base`` has. Of weights that are equally good the smallest are taken.
+    pools: one a collection. base: what there was before, and where the ascent begins; taken back where all of it gains
+    no more than ``least_gain``. unfamiliar: what to try for it; None for what ``base`` has.
 
     Raises InvalidInputError where no query is judged.
     """
     if not pools or not all(pools):
         raise InvalidInputError("no judged query to fit weights on: name qrels of queries that the index answers")
-    before = tuple(mean_ndcg(pool, base) for pool in pools)
-    heads = HEAD if any(query.parts[:, 3].any() for pool in pools for query in pool) else (0.0,)
-    best, after = base, before
-    for segments, lexical, head, more in product(SEGMENTS, LEXICAL, heads, unfamiliar or (base.unfamiliar,)):
-        weights = replace(base, segments=segments, lexical=lexical, head=head, unfamiliar=more)
-        found = tuple(mean_ndcg(pool, weights) for pool in pools)
-        if np.mean(found) > np.mean(after) + (least_gain if best is base else 1e-4):
-            best, after = weights, found
+    has_head = any(query.parts[:, 3].any() for pool in pools for query in pool)
+    heads = HEAD if has_head else (0.0,)
+    words = product(LEXICAL, unfamiliar or (base.unfamiliar,))
+    steps = [
+        [{"lexical": lexical, "unfamiliar": more} for lexical, more in words],
+        [{"segments": segments} for segments in SEGMENTS],
+        [{"head": head} for head in heads],
+    ]
+    before = _means(pools, base)
+    best = base if has_head else replace(base, head=0.0)
+    while (better := _ascended(pools, best, steps)) != best:
+        best = better
+    after = _means(pools, best)
+    if np.mean(after) <= np.mean(before) + least_gain:
+        return FittedWeights(base, before, before)
     return FittedWeights(best, before, after)
+
+
+def _ascended(
+    pools: Sequence[Sequence[JudgedPool]], weights: Weights, steps: Sequence[Sequence[Mapping[str, float]]]
+) -> Weights:
+    """One round: each step's best change while the others stay; words and their unfamiliar share go together."""
+    best, most = weights, float(np.mean(_means(pools, weights)))
+    for changes in steps:
+        for change in changes:
+            tried = replace(best, **change)
+            found = float(np.mean(_means(pools, tried)))
+            if found > most + LEAST:
+                best, most = tried, found
+    return best
+
+
+def _means(pools: Sequence[Sequence[JudgedPool]], weights: Weights) -> tuple[float, ...]:
+    return tuple(mean_ndcg(pool, weights) for pool in pools)
 
 
 def _pool(ranking: Ranking, qrels: Qrels, unfamiliar: float) -> JudgedPool:

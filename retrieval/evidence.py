@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -73,6 +74,7 @@ class EvidenceMaker:
         return cls(_Note(_VERSION, language, options.segments, options.segment_words, width))
 
     @classmethod
+    @lru_cache(maxsize=16)
     def stored(cls, schema: EvidenceSchema) -> EvidenceMaker:
         """As an index says; raises InvalidInputError for what this version does not make."""
         try:

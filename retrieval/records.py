@@ -14,7 +14,7 @@ from ..errors import InvalidInputError
 from .checks import check_count, check_id, check_text, described, json_copy
 from .filters import parse_filter
 
-CANDIDATES = ("dense", "lexical", "both")
+CANDIDATES = ("auto", "dense", "lexical", "both")
 
 
 def full_text(title: str, text: str) -> str:
@@ -150,7 +150,8 @@ class SearchOptions:
         at the search.
     rerank: False keeps the order of the candidates: by cosine, or by BM25.
     candidates: ``dense`` takes the nearest vectors, ``lexical`` those with most of the query's words by BM25, ``both``
-        up to ``depth`` of each, which only a rerank can put in order.
+        up to ``depth`` of each, which only a rerank can put in order. ``auto`` takes both for a query that the model
+        knows little of (``stages.UNFAMILIAR``), where index and weights have words, and else the nearest vectors.
     weights: what a candidate's score is made of; None for the model's own.
     explain: give with each hit what its score is made of.
     exact: compare with every vector rather than ask the approximate index.
@@ -170,7 +171,7 @@ class SearchOptions:
     ef_search: int | None = None
     nprobe: int | None = None
     filter: str | Mapping[str, Any] | None = field(default=None, hash=False)
-    candidates: Literal["dense", "lexical", "both"] = "dense"
+    candidates: Literal["auto", "dense", "lexical", "both"] = "auto"
     weights: Weights | None = None
     explain: bool = False
 

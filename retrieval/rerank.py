@@ -95,6 +95,10 @@ class Parts:
         return (total + weights.head * self.heads).astype(np.float32)
 
 
+NOTHING = Ranked(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.empty(0, dtype=np.uint8))
+"""No candidates."""
+
+
 class Reranker:
     """Scores candidates of one index by one model.
 

@@ -13,10 +13,12 @@ from .evidence import maker_of
 from .filters import condition_of, parse_filter
 from .models import check_space
 from .records import Query, SearchOptions
-from .rerank import DENSE, LEXICAL, Ranked, Reranker
+from .rerank import DENSE, LEXICAL, NOTHING, Ranked, Reranker
 
 DEPTH = 100
 """Candidates of each kind that are reranked unless the caller says otherwise."""
+UNFAMILIAR = 0.3
+"""Share of a query's words that the model knows in pieces only from which ``auto`` looks up its words too."""
 
 
 def dense_candidates(
@@ -44,7 +46,8 @@ class Stages:
         self._index, self._encoder, self._options = index, encoder, options
         self.maker = maker_of(index.schema)
         self._reranker = Reranker(index, encoder, self.maker, options.weights, thorough=options.explain)
-        self._reranks = options.rerank and (self._reranker.changes_order or options.candidates != "dense")
+        self._looks_up_words = self._reranker.weights.lexical > 0 and index.options.lexical
+        self._reranks = options.rerank and (self._reranker.changes_order or options.candidates in ("lexical", "both"))
         self._k, self._depth = k, depth if self._reranks else k
 
     @property
@@ -65,17 +68,29 @@ class Stages:
 
     def _pools(self, queries: Sequence[Query], vectors: NDArray[np.float32]) -> list[Ranked]:
         """Candidates of each query: with their cosines where they will be reranked, else in their final order."""
-        if self._options.candidates == "dense":
-            return self._dense(vectors)
+        kinds = [self._kind_of(query) for query in queries]
         if not self._reranks:
-            return self._lexical(queries)
+            return self._lexical(queries) if "lexical" in kinds else self._dense(vectors)
         while True:  # two searches see one commit, or are made again: a document replaced between them would come twice
             commit = self._index.commit
-            by_word = self._lexical(queries)
-            by_vector = self._dense(vectors) if self._options.candidates == "both" else [None] * len(queries)
-            joined = [self._joined(*three) for three in zip(vectors, by_vector, by_word, strict=True)]
+            pools = self._joined(queries, vectors, kinds)
             if self._index.commit == commit:
-                return joined
+                return pools
+
+    def _kind_of(self, query: Query) -> str:
+        """Which candidates a query gets."""
+        if self._options.candidates != "auto":
+            return self._options.candidates
+        known = not self._looks_up_words or self._encoder.unfamiliar(query.text) < UNFAMILIAR
+        return "dense" if known else "both"
+
+    def _joined(self, queries: Sequence[Query], vectors: NDArray[np.float32], kinds: Sequence[str]) -> list[Ranked]:
+        """Every query's candidates of its kind, those of both kinds joined, all with their cosines."""
+        near = [place for place, kind in enumerate(kinds) if kind != "lexical"]
+        said = [place for place, kind in enumerate(kinds) if kind != "dense"]
+        by_vector = dict(zip(near, self._dense(vectors[near]), strict=True)) if near else {}
+        by_word = dict(zip(said, self._lexical([queries[place] for place in said]), strict=True)) if said else {}
+        return [self._union(vector, by_vector.get(n), by_word.get(n)) for n, vector in enumerate(vectors)]
 
     def _dense(self, vectors: NDArray[np.float32]) -> list[Ranked]:
         found = dense_candidates(self._index, self._encoder, vectors, self._depth, self._options)
@@ -89,15 +104,15 @@ class Stages:
             found = self._index.search_terms(terms, self._depth, _condition(self._options))
         return [Ranked.of(found, place, LEXICAL) for place in range(len(queries))]
 
-    def _joined(self, vector: NDArray[np.float32], by_vector: Ranked | None, by_word: Ranked) -> Ranked:
-        """All of both, with their cosines."""
-        nothing = np.empty(0, dtype=np.int64)
-        rows, scores = (nothing, np.empty(0, np.float32)) if by_vector is None else (by_vector.rows, by_vector.scores)
-        added = by_word.rows[~np.isin(by_word.rows, rows)]
-        sources = np.where(np.isin(rows, by_word.rows), DENSE | LEXICAL, DENSE).astype(np.uint8)
+    def _union(self, vector: NDArray[np.float32], by_vector: Ranked | None, by_word: Ranked | None) -> Ranked:
+        found = by_vector or NOTHING
+        if by_word is None:
+            return found
+        added = by_word.rows[~np.isin(by_word.rows, found.rows)]
+        sources = np.where(np.isin(found.rows, by_word.rows), DENSE | LEXICAL, DENSE).astype(np.uint8)
         return Ranked(
-            np.concatenate([rows, added]),
-            np.concatenate([scores, self._reranker.cosines(vector, added)]),
+            np.concatenate([found.rows, added]),
+            np.concatenate([found.scores, self._reranker.cosines(vector, added)]),
             np.concatenate([sources, np.full(len(added), LEXICAL, dtype=np.uint8)]),
         )
 

@@ -7,10 +7,12 @@ as search engines do. Letters keep their marks, so that words of Indic scripts s
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
+from importlib import import_module
 from itertools import groupby
 
 import numpy as np
@@ -134,13 +136,22 @@ def check_language(language: str) -> str:
     return language
 
 
+@cache
 def _stemmer(language: str | None) -> Callable[[str], str]:
     if language is None:
         return str
-    import snowballstemmer
+    name = LANGUAGES[check_language(language)]
+    # By its module: the package itself hands out PyStemmer's, of whatever version, where that is installed.
+    kind = getattr(import_module(f"snowballstemmer.{name}_stemmer"), f"{name.capitalize()}Stemmer")
+    own = threading.local()  # a stemmer keeps the word that it works on
 
-    stem = snowballstemmer.stemmer(LANGUAGES[check_language(language)]).stemWord
-    return lru_cache(maxsize=_STEMS)(stem)
+    @lru_cache(maxsize=_STEMS)
+    def stem(word: str) -> str:
+        if not hasattr(own, "stemmer"):
+            own.stemmer = kind()
+        return str(own.stemmer.stemWord(word))
+
+    return stem
 
 
 def _is_unspaced(letters: str) -> bool:

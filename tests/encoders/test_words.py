@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twinbert.encoders.serving.words import LANGUAGES, WordAnalyser, fold, term_id, word_spans
+from twinbert.encoders.serving.words import LANGUAGES, WordAnalyser, _stemmer, fold, term_id, word_spans
 from twinbert.errors import InvalidInputError
 
 WHOLE = WordAnalyser()
@@ -44,6 +45,17 @@ def test_words_are_folded_and_told_apart(text: str, words: list[str]) -> None:
 )
 def test_words_are_stemmed_in_a_language(language: str, text: str, words: list[str]) -> None:
     assert WordAnalyser(language).words(text) == words
+
+
+def test_threads_stem_as_one_alone() -> None:
+    words = [
+        f"{stem}{ending}" for stem in ("restart", "connect", "happi", "nation") for ending in ("ing", "ed", "ness")
+    ]
+    texts = [" ".join(f"{word}{n}x {word}" for word in words) for n in range(200)]
+    alone = [WordAnalyser("en").words(text) for text in texts]
+    _stemmer.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(WordAnalyser("en").words, texts)) == alone
 
 
 def test_every_language_has_a_stemmer() -> None:

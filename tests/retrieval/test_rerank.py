@@ -66,7 +66,7 @@ def test_candidates_are_scored_as_their_texts_say(
     retriever: Retriever, corpus: list[Document], query: str, k: int, depth: int
 ) -> None:
     oracle = oracle_of(retriever, corpus)
-    hits = retriever.search(query, k, SearchOptions(depth=depth, weights=WEIGHTS))
+    hits = retriever.search(query, k, SearchOptions(depth=depth, candidates="dense", weights=WEIGHTS))
     assert_ranks_alike(hits, oracle.ranking(query, oracle.nearest(query, depth), k))
 
 
@@ -102,6 +102,24 @@ def test_a_code_that_the_model_does_not_know_is_found_by_its_letters(retriever: 
     assert retriever.search("XK-4711b", 1, SearchOptions(candidates="both"))[0].id == "code"
     assert [hit.id for hit in retriever.search("4711b", 9, SearchOptions(candidates="lexical"))] == ["code"]
     assert retriever.search("4711c", 9, SearchOptions(candidates="lexical")) == []
+
+
+def test_words_are_looked_up_where_the_model_knows_little_of_the_query(retriever: Retriever) -> None:
+    options = SearchOptions(depth=3, explain=True)
+    dense, both = replace(options, candidates="dense"), replace(options, candidates="both")
+    known, unknown = "which folder has the most files", "open xk4711b"
+    found = retriever.search_many([known, unknown, known], 3, options)
+    assert [ranking.hits for ranking in found] == [
+        tuple(retriever.search(known, 3, dense)),
+        tuple(retriever.search(unknown, 3, both)),
+        tuple(retriever.search(known, 3, dense)),
+    ]
+    told = [hit.explanation for hit in found[1].hits if hit.explanation]
+    assert [one.found_by for one in told].count(("dense", "lexical")) == 1
+    plain = Weights(lexical=0, segments=0, head=0)
+    assert retriever.search(unknown, 3, replace(options, weights=plain)) == retriever.search(
+        unknown, 3, replace(dense, weights=plain)
+    )
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -240,7 +258,10 @@ def test_the_language_is_the_model_s_unless_another_is_chosen(
         (lambda: Weights(lexical=-1), "the weight lexical must be a number of at least 0, not -1"),
         (lambda: Weights(segments=1.5), "segments is a share of the cosine, at most 1, not 1.5"),
         (lambda: Weights(cosine=0, lexical=0, head=0), "all weights are 0"),
-        (lambda: SearchOptions(candidates="sparse"), "candidates must be one of dense, lexical, both, not 'sparse'"),  # type: ignore[arg-type]
+        (
+            lambda: SearchOptions(candidates="sparse"),
+            "candidates must be one of auto, dense, lexical, both, not 'sparse'",
+        ),  # type: ignore[arg-type]
         (lambda: SearchOptions(candidates="both", rerank=False), "need the rerank: leave it on"),
         (lambda: SearchOptions(explain=True, rerank=False), "need the rerank: leave it on"),
     ],
