@@ -98,7 +98,7 @@ def _best(
     ids_of: IdsOf,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     positions, sums = _matching(snapshot, lists, scorer.worth[chosen])
-    if len(positions) > EXACT:
+    if len(positions) > max(EXACT, k):
         # As if each term came once: what a list tells without a look at the document.
         likely = sums / (1 + scorer.norms(positions))
         positions = np.sort(positions[np.argpartition(-likely, max(FIRST, k) - 1)[: max(FIRST, k)]])
