@@ -57,7 +57,7 @@ def test_it_reports_in_json_and_writes_a_model(tmp_path: Path, model: Path, beir
     report = json.loads(done.out)
     assert report.pop("model") == str(out)
     assert report == json.loads((out / "tune.json").read_text())
-    assert (report["questions"], report["held_out"]) == (10, 2)
+    assert (report["questions"], report["held_out"]) == (6, 6)
     assert report["reported"]["nDCG@10"]["questions"] == 5
     assert run("model", "info", out).status == 0
 
