@@ -15,8 +15,10 @@ from twinbert.encoders import ModelFolder
 from twinbert.encoders.config import CrossingConfig, TwinConfig
 from twinbert.encoders.training.saving import load, save
 from twinbert.encoders.training.student import Student
-from twinbert.encoders.training.tune import TuneData, TuneOptions, tune
+from twinbert.encoders.training.tune import TuneData, TuneOptions, student_to_tune, tune
 from twinbert.encoders.training.tune_data import Domain, LabelledPair
+from twinbert.encoders.training.tune_preparing import prepare
+from twinbert.encoders.training.tune_training import Trainer
 from twinbert.errors import InvalidInputError, ModelError
 
 ACTS = ("open", "close", "read", "write", "flush", "move")
@@ -184,11 +186,33 @@ def test_several_domains_are_mixed_and_dev_is_only_reported(tmp_path: Path, head
     assert [gain.questions for gain in report.reported.values()] == [18, 18]
 
 
-def test_the_clock_ends_a_run(tmp_path: Path, headless: ModelFolder) -> None:
-    options = replace(QUICK, minutes=1e-6, epochs=1_000)
-    report = tune(headless.root, TuneData([domain()]), tmp_path / "tuned", options)
-    assert len(report.epochs) == 1
-    assert not report.changed
+class Strokes:
+    """A clock that goes on by a second whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    @property
+    def spent(self) -> float:
+        self.seen += 1
+        return float(self.seen)
+
+
+def test_the_clock_ends_a_run_within_an_epoch(headless: ModelFolder) -> None:
+    student = student_to_tune(headless, QUICK)
+    prepared = prepare(student, headless, TuneData([domain()]), QUICK, None)
+    told: list[int] = []
+    trainer = Trainer(student, prepared.lesson, QUICK, Strokes(), until=8.0)  # type: ignore[arg-type]
+    course = trainer.run(prepared.before.chosen, lambda _, done, __: told.append(done))
+    assert len(prepared.lesson.batches) == 4
+    assert 1 <= max(told) < 4
+    assert [epoch["epoch"] for epoch in course.epochs] == [1]
+
+
+def test_minutes_that_leave_none_to_train_in_are_refused(tmp_path: Path, headless: ModelFolder) -> None:
+    with pytest.raises(InvalidInputError, match=r"1e-06 minutes are too few: .* give more --minutes"):
+        tune(headless.root, TuneData([domain()]), tmp_path / "tuned", replace(QUICK, minutes=1e-6))
+    assert not (tmp_path / "tuned").exists()
 
 
 def test_what_cannot_be_tuned_is_refused_and_leaves_nothing(tmp_path: Path, headless: ModelFolder) -> None:
