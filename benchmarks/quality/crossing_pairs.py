@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "starter"))
 from collect import Pair, debian_descriptions, man_pages, plain, python_documentation, wordnet
 from twinbert.encoders import TwinEncoder
 
-QUERY_WORDS, SENTENCE_WORDS = (1, 12), (4, 24)
+QUERY_WORDS, SENTENCE_WORDS = (1, 8), (3, 12)
 EACH_QUERY = 2
 """Sentences kept of one query."""
 NEAR, CANDIDATES = 2, 24
@@ -49,12 +49,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("unpacked", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--groups", type=int, default=7_000, help="of sixteen pairs each")
-    parser.add_argument("--pool", type=int, default=12_000, help="items drawn of each source")
+    parser.add_argument("--pool", type=int, default=10_000, help="items drawn of each source")
     arguments = parser.parse_args()
     draw = random.Random(0)
     pool = list(drawn(arguments.unpacked, arguments.pool, draw))
-    groups = list(grouped(nearest(pool), arguments.groups, draw))
+    groups = list(grouped(nearest(pool), draw))
     draw.shuffle(groups)
     with arguments.output.open("w", encoding="utf-8") as file:
         for number, places in enumerate(groups):
@@ -114,19 +113,19 @@ def nearest(pool: list[Pair]) -> Iterator[NDArray[np.int64]]:
             yield places[np.argsort(-row[places], kind="stable")]
 
 
-def grouped(nearest: Iterable[NDArray[np.int64]], count: int, draw: random.Random) -> Iterator[list[int]]:
-    """Groups of places: an item, its nearest that no group has yet, and a random one."""
+def grouped(nearest: Iterable[NDArray[np.int64]], draw: random.Random) -> Iterator[list[int]]:
+    """Groups of places, as many as there are: an item, its nearest that no group has yet, and a random one."""
     near = list(nearest)
     free = dict.fromkeys(draw.sample(range(len(near)), len(near)))
-    for _ in range(count):
-        first = next(iter(free))
+    for first in list(free):
+        if first not in free:
+            continue
         del free[first]
         others = [int(place) for place in near[first] if int(place) in free][:NEAR]
-        for place in others:
-            del free[place]
-        while len(others) <= NEAR:
-            others.append(free.popitem()[0])
-        yield [first, *others]
+        if len(others) == NEAR:
+            for place in others:
+                del free[place]
+            yield [first, *others, free.popitem()[0]]
 
 
 def crossed(items: list[Pair]) -> Iterator[dict[str, object]]:
