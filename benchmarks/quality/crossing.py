@@ -3,9 +3,9 @@
     python benchmarks/starter/thaw.py encoders/starter THAWED
     python benchmarks/quality/crossing.py scored.jsonl RESULTS --start THAWED --data ../shared/data
 
-scored.jsonl is ``crossing_pairs.py``'s output with a teacher's scores (``crossing_teacher.py``, ``twinbert train score``).
-Its first groups are kept for testing, the next ones for choosing the share λ of the head that is served, by the
-teacher's cross-entropy, zero allowed. For each number of pairs towers and head are trained together, the head from
+scored.jsonl is ``crossing_pairs.py``'s output with a teacher's scores (``crossing_teacher.py``,
+``crossing_score.py``). Its first groups are kept for testing, the next ones for choosing the share λ of the head that
+is served, by the AUC against the teacher, zero allowed. For each number of pairs towers and head are trained together, the head from
 zero; every figure compares what is served with the cosine of the same student. RESULTS gets a student's weights and
 its figures in one file each; what is there is not done again, a run that was stopped is done anew. ``--data`` is the
 folder of the judged collections: WikiQA's questions of the fold that the teacher has not seen (its own candidates),
@@ -81,7 +81,7 @@ def measured(scorer: Scorer, held_out: ScoredGroups, data: Path) -> dict[str, An
     judged = {"wikiqa": question_measures(list(sentences(scorer, data / "wikiqa", share)), auc=True)}
     for name in TITLES:
         judged[f"{name} titles"] = question_measures(list(titles(scorer, data, name, share)), auc=False)
-    return {"share": share, "scale": float(scorer.student.cosine.scale), "held out": pairs, "judged": judged}
+    return {"share": share, "scale": scorer.student.cosine.scale.item(), "held out": pairs, "judged": judged}
 
 
 def _texts(scored: ScoredGroups) -> list[tuple[list[str], list[str]]]:

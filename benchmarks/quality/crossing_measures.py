@@ -84,9 +84,9 @@ class Scorer:
 
 
 def chosen_share(parts: Parts, scores: Floats) -> float:
-    """The share of the head with the least cross-entropy under the teacher's scores; of equal ones the smallest."""
-    losses = [float(np.logaddexp(0, parts.served(share)).mean() - (scores * parts.served(share)).mean()) for share in SHARES]
-    return SHARES[int(np.argmin(losses))]
+    """The share of the head with the best AUC against the teacher's judgement; of equal ones the smallest."""
+    relevant = (scores >= RELEVANT).astype(np.float64)
+    return SHARES[int(np.argmax([roc_auc(relevant, parts.served(share)) for share in SHARES]))]
 
 
 def compared(units: int, measure: Measure) -> dict[str, float]:

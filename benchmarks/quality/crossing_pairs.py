@@ -1,11 +1,10 @@
 """Make short query–text pairs for a teacher to score: names, titles and questions against single sentences.
 
     python benchmarks/quality/crossing_pairs.py UNPACKED pairs.jsonl
-    twinbert train score TEACHER pairs.jsonl scored.jsonl
 
-UNPACKED is the folder that ``benchmarks/starter/collect.py`` reads; its docstring says how to fill it. The pairs come in
-groups of sixteen: four queries, each with the sentence that it stands over in its source, crossed with each other. Three
-of the four lie close together by the starter's cosine, the fourth is random, so a group has 4 pairs that match by
+UNPACKED is the folder that ``benchmarks/starter/collect.py`` reads; its docstring says how to fill it. The pairs come
+in groups of sixteen: four queries, each with the sentence that it stands over in its source, crossed with each other.
+Three of the four lie close together by the starter's cosine, the fourth is random, so a group has 4 pairs that match by
 structure, 6 near ones and 6 random ones. No text is in two groups. Each line is ``{"query", "document", "label",
 "source", "kind", "group"}``; label is 1 for what matches by structure. Groups are shuffled: any first part is a sample.
 """
