@@ -5,11 +5,13 @@
 
 scored.jsonl is ``crossing_pairs.py``'s output with a teacher's scores (``crossing_teacher.py``,
 ``crossing_score.py``). Its first groups are kept for testing, the next ones for choosing the share λ of the head that
-is served, by the AUC against the teacher, zero allowed. For each number of pairs towers and head are trained together, the head from
-zero; every figure compares what is served with the cosine of the same student. RESULTS gets a student's weights and
-its figures in one file each; what is there is not done again, a run that was stopped is done anew. ``--data`` is the
-folder of the judged collections: WikiQA's questions of the fold that the teacher has not seen (its own candidates),
-and, on titles alone, scifact dev, cranfield test and nfcorpus_stripped dev (the cosine's first 100 candidates).
+is served, by the AUC against the teacher, zero allowed. For each number of pairs towers and head are trained together,
+the head from zero; every figure compares what is served with the cosine of the same student. RESULTS gets a student's
+weights and its figures in one file each; what is there is not done again, a run that was stopped is done anew.
+
+``--data`` is the folder of the judged collections: WikiQA's questions of the fold that the teacher has not seen (its
+own candidates), and, on titles alone, scifact dev, cranfield test and nfcorpus_stripped dev (the cosine's first 100
+candidates).
 """
 
 from __future__ import annotations
