@@ -10,7 +10,7 @@ the head from zero; every figure compares what is served with the cosine of the 
 weights and its figures in one file each; what is there is not done again, a run that was stopped is done anew.
 
 ``--data`` is the folder of the judged collections: WikiQA's questions of the fold that the teacher has not seen (its
-own candidates), and, on titles alone, scifact dev, cranfield test and nfcorpus_stripped dev (the cosine's first 100
+own candidates), and, on titles alone, scifact dev and cranfield test (the cosine's first 100
 candidates).
 """
 
@@ -29,7 +29,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "distillation"))
 
-from crossing_measures import Floats, Scorer, chosen_share, pair_measures, question_measures
+from crossing_measures import Floats, Parts, Scorer, chosen_share, pair_measures, question_measures
 from crossing_runs import FORMS, Run, ScoredGroups, trained
 from folds import judged_pairs
 from twinbert.encoders import ModelFolder
@@ -40,7 +40,7 @@ from twinbert.retrieval import read_documents, read_queries
 TESTED, CHOSEN_BY = 300, 200
 """Groups kept for testing and for choosing λ."""
 UNSEEN_FOLD = 1
-TITLES = ("scifact:dev", "cranfield:test", "nfcorpus_stripped:dev")
+TITLES = ("scifact:dev", "cranfield:test")
 KEPT = 100
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 
@@ -96,21 +96,21 @@ def _values(scored: ScoredGroups, field: str) -> Floats:
     return np.array([pair[field] for pair in scored.pairs], dtype=np.float64)
 
 
-def sentences(scorer: Scorer, folder: Path, share: float) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Grades and both scores of the judged sentences of WikiQA's questions that the teacher has not seen."""
+def sentences(scorer: Scorer, folder: Path, share: float) -> Iterator[tuple[Floats, Floats]]:
+    """Grades and scores of the judged sentences of WikiQA's questions that the teacher has not seen."""
     pairs = [pair for pair in judged_pairs(folder, ("train", "dev")) if pair.fold == UNSEEN_FOLD]
     questions = [list(own) for _, own in groupby(pairs, key=lambda pair: pair.query_id)]
     mixed = [own for own in questions if len({pair.label for pair in own}) == 2]
     parts = scorer.groups([([own[0].query], [pair.document for pair in own]) for own in mixed])
-    start, served = 0, parts.served(share)
+    start = 0
     for own in mixed:
-        places = slice(start, start + len(own))
-        yield np.array([pair.label for pair in own], dtype=np.float64), parts.cosine[places], served[places]
+        grades = np.array([pair.label for pair in own], dtype=np.float64)
+        yield grades, parts.some(slice(start, start + len(own))).three(share)
         start += len(own)
 
 
-def titles(scorer: Scorer, data: Path, name: str, share: float) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Grades and both scores of the cosine's first candidates among a collection's titles, for each judged query."""
+def titles(scorer: Scorer, data: Path, name: str, share: float) -> Iterator[tuple[Floats, Floats]]:
+    """Grades and scores of the cosine's first candidates among a collection's titles, for each judged query."""
     folder, _, split = name.partition(":")
     qrels = read_qrels(data / folder / "qrels" / f"{split}.tsv")
     documents = list(read_documents([data / folder / "corpus.jsonl"]))
@@ -118,14 +118,13 @@ def titles(scorer: Scorer, data: Path, name: str, share: float) -> Iterator[tupl
     against = scorer.vectors("document", [document.title or document.text for document in documents])
     asked = scorer.vectors("query", [query.text for query in queries])
     for query, vector in zip(queries, asked, strict=True):
-        cosine, head = (part[0] for part in scorer.parts(vector[None], against))
-        top = np.argsort(-cosine, kind="stable")[:KEPT]
+        parts = Parts(*(part[0] for part in scorer.parts(vector[None], against)), scorer.pure)
+        top = np.argsort(-parts.cosine, kind="stable")[:KEPT]
         grades = np.array([qrels[query.id].get(document.id, 0) for document in documents], dtype=np.float64)
         missed = np.delete(grades, top)
-        kept = np.concatenate([grades[top], missed[missed > 0]])
-        last = np.full(len(kept) - len(top), -np.inf)  # relevant, not found: they count in the ideal order alone
-        served = head[top] if scorer.pure else cosine[top] + share * head[top]
-        yield kept, np.concatenate([cosine[top], last]), np.concatenate([served, last])
+        missed = missed[missed > 0]  # relevant but no candidates: they count in the ideal order alone
+        three = np.pad(parts.some(top).three(share), ((0, 0), (0, len(missed))), constant_values=-np.inf)
+        yield np.concatenate([grades[top], missed]), three
 
 
 def _short(figures: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """What a student's crossings are judged by: held-out scored pairs, judged sentences of questions, judged titles.
 
-Every measure is taken of the cosine and of what is served by the same student, over the same pairs, with a bootstrap
-interval of the difference.
+Every measure is taken of the cosine, of what is served with the chosen share of the head, and with the whole head, of
+the same student over the same pairs, with bootstrap intervals of the differences.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from twinbert.encoders.training.measures import mean_average_precision, roc_auc
 from twinbert.encoders.training.student import Student
 
 Floats = NDArray[np.float64]
-Measure = Callable[[NDArray[np.int64]], tuple[float, float]]
-SAMPLES = 1_000
+Measure = Callable[[NDArray[np.int64]], Floats]
+"""The cosine's, the served and the whole head's value over some units, which are named by number, repeats allowed."""
+SAMPLES = 500
 ENCODED_TOGETHER = 64
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 RELEVANT = 0.5
@@ -40,6 +41,14 @@ class Parts:
     def served(self, share: float) -> Floats:
         """The served score: ``cosine + share · head``, or the head alone."""
         return self.head if self.pure else self.cosine + share * self.head
+
+    def three(self, share: float) -> Floats:
+        """The cosine's scores, the served ones, and those with the whole head, ``(3, n)``."""
+        return np.stack([self.cosine, self.served(share), self.served(1.0)])
+
+    def some(self, places: slice | NDArray[np.int64]) -> Parts:
+        """The parts of some pairs."""
+        return Parts(self.cosine[places], self.head[places], self.pure)
 
 
 class Scorer:
@@ -90,33 +99,37 @@ def chosen_share(parts: Parts, scores: Floats) -> float:
 
 
 def compared(units: int, measure: Measure) -> dict[str, float]:
-    """A measure of the cosine and of what is served, and the bootstrap interval of the difference.
+    """A measure of the cosine and of what is served, and the bootstrap intervals of the differences.
 
-    units: groups or questions. measure: both values over some of them, named by their numbers, repeats allowed.
+    units: how many groups or questions there are.
     """
-    cosine, served = measure(np.arange(units))
+    cosine, served, whole = measure(np.arange(units))
     draw = np.random.default_rng(0)
-    differences = [np.subtract(*measure(draw.integers(units, size=units))[::-1]) for _ in range(SAMPLES)]
-    low, high = np.percentile(differences, [2.5, 97.5])
-    return {"cosine": cosine, "served": served, "difference": served - cosine, "low": float(low), "high": float(high)}
+    drawn = np.stack([measure(draw.integers(units, size=units)) for _ in range(SAMPLES)])
+    found = {"cosine": float(cosine), "served": float(served), "whole": float(whole)}
+    for column, name in enumerate(("", "whole "), start=1):
+        low, high = np.percentile(drawn[:, column] - drawn[:, 0], [2.5, 97.5])
+        found |= {f"{name}difference": float((served, whole)[column - 1] - cosine)}
+        found |= {f"{name}low": float(low), f"{name}high": float(high)}
+    return found
 
 
 def pair_measures(parts: Parts, share: float, labels: Floats, scores: Floats, size: int) -> dict[str, dict[str, float]]:
     """AUC and average precision of held-out pairs against structure and teacher; groups of ``size`` pairs."""
-    both = np.stack([parts.cosine, parts.served(share)]).reshape(2, -1, size)
+    three = parts.three(share).reshape(3, -1, size)
     truths = {"structure": labels, "teacher": (scores >= RELEVANT).astype(np.float64)}
     found = {}
     for name, truth in truths.items():
         rows = truth.reshape(-1, size)
-        found[f"AUC, {name}"] = compared(len(rows), _of_pairs(both, rows, roc_auc))
-        found[f"AP, {name}"] = compared(len(rows), _of_pairs(both, rows, _average_precision))
+        found[f"AUC, {name}"] = compared(len(rows), _of_pairs(three, rows, roc_auc))
+        found[f"AP, {name}"] = compared(len(rows), _of_pairs(three, rows, _average_precision))
     return found
 
 
-def _of_pairs(both: Floats, truth: Floats, measure: Callable[[Floats, Floats], float]) -> Measure:
-    def measured(groups: NDArray[np.int64]) -> tuple[float, float]:
+def _of_pairs(three: Floats, truth: Floats, measure: Callable[[Floats, Floats], float]) -> Measure:
+    def measured(groups: NDArray[np.int64]) -> Floats:
         own = truth[groups].ravel()
-        return measure(own, both[0][groups].ravel()), measure(own, both[1][groups].ravel())
+        return np.array([measure(own, scores[groups].ravel()) for scores in three])
 
     return measured
 
@@ -125,26 +138,22 @@ def _average_precision(truth: Floats, scores: Floats) -> float:
     return mean_average_precision(np.zeros(len(truth), dtype=np.int64), truth, scores)
 
 
-def question_measures(answers: Sequence[tuple[Floats, Floats, Floats]], *, auc: bool) -> dict[str, dict[str, float]]:
+def question_measures(answers: Sequence[tuple[Floats, Floats]], *, auc: bool) -> dict[str, dict[str, float]]:
     """nDCG@10 of questions, and the AUC within each.
 
-    answers: for each question its candidates' grades, the cosine's scores and the served ones. auc: all of them have
-    candidates of both kinds.
+    answers: for each question its candidates' grades ``(n,)`` and their three scores ``(3, n)``. auc: all questions
+    have candidates of both kinds.
     """
-    values = {"nDCG@10": np.array([[ndcg(grades, one) for one in scores] for grades, *scores in answers])}
+    values = {"nDCG@10": np.array([[ndcg(grades, one) for one in three] for grades, three in answers])}
     if auc:
         values["query AUC"] = np.array(
-            [[roc_auc((grades > 0).astype(int), one) for one in scores] for grades, *scores in answers]
+            [[roc_auc((grades > 0).astype(int), one) for one in three] for grades, three in answers]
         )
     return {name: compared(len(rows), _mean_of(rows)) for name, rows in values.items()}
 
 
 def _mean_of(rows: Floats) -> Measure:
-    def measured(units: NDArray[np.int64]) -> tuple[float, float]:
-        cosine, served = rows[units].mean(axis=0)
-        return float(cosine), float(served)
-
-    return measured
+    return lambda units: rows[units].mean(axis=0)
 
 
 def ndcg(grades: Floats, scores: Floats) -> float:
