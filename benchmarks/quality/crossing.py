@@ -42,7 +42,8 @@ TESTED, CHOSEN_BY = 300, 200
 UNSEEN_FOLD = 1
 TITLES = ("scifact:dev", "cranfield:test")
 KEPT = 100
-SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
+START = 0
+SIZES = (START, 1_000, 3_000, 10_000, 30_000, 100_000)
 
 
 def main() -> None:
@@ -67,12 +68,14 @@ def main() -> None:
 
 
 def runs(available: int, forms: list[str], sizes: list[int]) -> Iterator[Run]:
-    """The paper's head and the control by rising number of pairs, then the other forms with the most pairs."""
+    """The start, the paper's head and the control by rising number of pairs, then other forms with the most pairs."""
+    if START in sizes:
+        yield Run("cosine", START)
     most = available // 16 * 16
-    numbers = sorted({min(size, most) for size in sizes})
+    numbers = sorted({min(size, most) for size in sizes if size != START})
     for number in numbers:
         yield from (Run(form, number) for form in ("max", "cosine") if form in forms)
-    yield from (Run(form, numbers[-1]) for form in forms if form not in {"max", "cosine"})
+    yield from (Run(form, numbers[-1]) for form in forms if form not in {"max", "cosine"} and numbers)
 
 
 def measured(scorer: Scorer, held_out: ScoredGroups, data: Path) -> dict[str, Any]:

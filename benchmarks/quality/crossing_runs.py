@@ -60,7 +60,7 @@ class ScoredGroups:
 
 @dataclass(frozen=True)
 class Run:
-    """One student. form: of ``FORMS``. pairs: how many it is trained on."""
+    """One student. form: of ``FORMS``. pairs: how many it is trained on; 0 for the start as it is."""
 
     form: str
     pairs: int
@@ -73,7 +73,7 @@ class Run:
     @property
     def epochs(self) -> float:
         """How often the pairs are read."""
-        return float(np.clip(MOST_VIEWS // self.pairs, 1, MOST_EPOCHS))
+        return float(np.clip(MOST_VIEWS // max(self.pairs, 1), 1, MOST_EPOCHS))
 
 
 class GroupBatches(BatchedPairs):
@@ -103,6 +103,8 @@ def starting_point(start: ModelFolder, form: str) -> Student:
 def trained(run: Run, scored: ScoredGroups, start: ModelFolder, folder: Path) -> Student:
     """Train a run's student, or read it where its weights are there."""
     student = starting_point(start, run.form)
+    if not run.pairs:
+        return student.eval()
     weights = folder / f"{run.name}.safetensors"
     if not weights.exists():
         began = time.perf_counter()
