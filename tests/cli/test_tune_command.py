@@ -157,7 +157,7 @@ def test_weights_are_fitted_on_the_questions_held_out(tmp_path: Path, model: Pat
     assert after >= before
     domain = read_domain(beir)
     queries, qrels = held_out(domain, TuneData([domain]), TuneOptions())
-    assert len(queries) == 2
+    assert len(queries) == report["held_out"]
     for query in queries:
         judged = {
             str(pair.document): int(pair.value) for pair in domain.pairs if domain.queries[pair.query] == query.text
