@@ -73,18 +73,17 @@ def build(
     base = BuildOptions(history=history, lexical=lexical is not False)
     options = chosen_options(base, index_key, memory, target_recall, target_k, vector_type)
     evidence = chosen_evidence(language, segments)
-    documents, queries = noting_blank(read_documents(corpus)), tuning_queries(tune_queries)
     encoder = TwinEncoder.from_pretrained(model, threads=usable_threads())
     with (
         progress_bar("encoding", quiet=quiet) as progress,
         Retriever.build(
             index,
-            documents,
+            noting_blank(read_documents(corpus)),
             encoder,
             options,
             evidence=evidence or EvidenceOptions(),
             filterable=filterable or (),
-            tune_queries=queries,
+            tune_queries=tuning_queries(tune_queries),
             overwrite=overwrite,
             resume=resume,
             announce=announce,

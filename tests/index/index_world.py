@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import apsw
 import numpy as np
 from twinbert.index import BuildOptions, Candidates, ChangeReport, Index, IndexSchema, Record, Writer
 
@@ -121,3 +122,9 @@ def recall(found: Candidates, right: Candidates) -> float:
     """k-recall@k of rows against the exact ones."""
     pairs = zip(found.rows, right.rows, strict=True)
     return float(np.mean([len(np.intersect1d(one, other)) / len(other) for one, other in pairs]))
+
+
+def edit(folder: Path, statement: str) -> None:
+    connection = apsw.Connection(str(folder / "store.sqlite"))
+    connection.execute(statement)
+    connection.close()

@@ -10,9 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import apsw
 import pytest
-from index_world import SCHEMA, answers, build, change, contents, encode_pending, expected, records, vectors
+from index_world import SCHEMA, answers, build, change, contents, edit, encode_pending, expected, records, vectors
 from twinbert.errors import IndexDamagedError, IndexFolderError, IndexNotFoundError
 from twinbert.index import BuildOptions, Index
 
@@ -74,12 +73,6 @@ def test_a_file_cut_after_opening_is_found_by_verify(folder: Path) -> None:
         (problem,) = index.verify()
         assert problem.file == "segments/1/ann.faiss"
         assert "is missing" in problem.message
-
-
-def edit(folder: Path, statement: str) -> None:
-    connection = apsw.Connection(str(folder / "store.sqlite"))
-    connection.execute(statement)
-    connection.close()
 
 
 @pytest.mark.parametrize(

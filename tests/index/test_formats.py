@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import numpy as np
 import pytest
-from test_damage import edit
+from index_world import edit
 from twinbert.errors import IndexFolderError, InvalidInputError
 from twinbert.index import AnnOptions, BuildOptions, Index, IndexSchema, Listing, Record
 from twinbert.index.store import FORMAT

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from index_world import SCHEMA, build, change, key, vector
-from test_damage import edit
+from index_world import SCHEMA, build, change, edit, key, vector
 from twinbert.errors import IndexDamagedError, IndexFolderError, IndexNotFoundError, IndexUnfinishedError
 from twinbert.index import BuildOptions, Index, Listing, Record
 
