@@ -11,6 +11,8 @@ from ..encoders.training.tune_data import Domain, LabelledPair
 from ..errors import InvalidInputError
 from ..eval import read_qrels
 from ..retrieval import read_documents, read_queries
+from ..retrieval.formats import Source, read_rows
+from ..retrieval.records import full_text
 
 LEARNED, REPORTED = "train", "dev"
 """The splits that are read; no other ever is."""
@@ -60,10 +62,20 @@ def read_scores(path: Path) -> Iterator[tuple[str, str, float]]:
 
 
 def read_general(path: Path) -> list[str]:
-    """General texts: JSON lines of documents (title and text), or one text a line in a file of another name."""
-    if {".jsonl", ".ndjson"} & {suffix.lower() for suffix in path.suffixes}:
-        return [document.full_text for document in read_documents([path]) if document.full_text]
-    return read_texts(path)
+    """General texts: the ``text`` (after the ``title``, if any) of JSON lines, or one text a line of another file.
+
+    Raises InvalidInputError naming the file, and the line where there is one, for whatever cannot be taken.
+    """
+    if not {".jsonl", ".ndjson"} & {suffix.lower() for suffix in path.suffixes}:
+        return read_texts(path)
+    texts: list[str] = []
+    for row in read_rows(Source.of(path)):
+        title, text = row.fields.get("title") or "", row.fields.get("text")
+        if not (isinstance(title, str) and isinstance(text, str)):
+            raise InvalidInputError("text, and title where there is one, must be strings", path=path, line=row.line)
+        if whole := full_text(title, text):
+            texts.append(whole)
+    return texts
 
 
 def _pairs(path: Path, places: tuple[dict[str, int], dict[str, int]], threshold: int) -> Iterator[LabelledPair]:

@@ -95,17 +95,21 @@ def _row(seed: int, before: Figures, arguments: argparse.Namespace) -> dict[str,
 
 
 def _measured(model: Path, path: Path, arguments: argparse.Namespace) -> Figures:
-    """Every figure of one model, read from ``path`` when it is there."""
-    if not path.exists():
-        begun = time.monotonic()
+    """Every figure of one model; those that ``path`` holds are read, each other is written as soon as it is there."""
+    figures: Figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    wanted = [AUC, *arguments.others]
+    if missing := [name for name in wanted if name not in figures]:
         encoder = _encoder(model, path.with_suffix(".cut"), arguments)
-        figures = {AUC: _auc(encoder, arguments.data / arguments.tune[0], arguments.report)}
-        for named in arguments.others:
-            name, _, split = named.partition(":")
-            figures[named] = _ndcg(encoder, arguments.data / name, split)
-        path.write_text(json.dumps({"figures": figures, "seconds": time.monotonic() - begun}), encoding="utf-8")
-    figures = json.loads(path.read_text(encoding="utf-8"))["figures"]
-    return {name: float(value) for name, value in figures.items()}
+        for name in missing:
+            collection, _, split = name.partition(":")
+            first = arguments.data / arguments.tune[0]
+            figures[name] = (
+                _auc(encoder, first, arguments.report)
+                if name == AUC
+                else _ndcg(encoder, arguments.data / collection, split)
+            )
+            path.write_text(json.dumps(figures), encoding="utf-8")
+    return {name: figures[name] for name in wanted}
 
 
 def _encoder(model: Path, cut: Path, arguments: argparse.Namespace) -> TwinEncoder:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from ...errors import ModelError
+from ...errors import InvalidInputError, ModelError
 from ..config import TwinConfig
 from ..folder import ModelFolder
 from .run import require_free
@@ -44,7 +44,7 @@ def tune(
     progress: told what is being done, how much of it is done, and how much there is.
 
     Raises ModelError for a model without its fp32 weights and for ``out`` where something is; InvalidInputError for
-    data that has nothing to learn from.
+    data that has nothing to learn from, and for minutes that leave none to train in.
     """
     options = TuneOptions() if options is None else options
     clock, timer = Clock(options.minutes), Timer()
@@ -128,9 +128,14 @@ def _tuned(
     """Train, blend, choose; the student is left with the weights that are kept."""
     original = kept_weights(student)
     judge, before = prepared.judge, prepared.before
-    reserve = prepared.seconds * (len(options.blends) + 1)
+    until = clock.seconds - prepared.seconds * (len(options.blends) + 1)
+    if clock.spent >= until:
+        raise InvalidInputError(
+            f"{options.minutes:g} minutes are too few: preparing took {clock.spent / 60:.1f}, and judging will take "
+            f"{(clock.seconds - until) / 60:.1f}: give more --minutes, or a smaller pool"
+        )
     with timer.phase("training"):
-        course = Trainer(student, prepared.lesson, options, clock, clock.seconds - reserve).run(before.chosen, progress)
+        course = Trainer(student, prepared.lesson, options, clock, until).run(before.chosen, progress)
     with timer.phase("choosing"):
         blends = tried_blends(student, original, course, options, judge.chosen, progress)
         blend = smallest_that_keeps(blends, float(before.chosen.mean()), options.keep)

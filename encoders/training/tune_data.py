@@ -13,6 +13,8 @@ from .objective import RELEVANT
 
 FEWEST_QUESTIONS = 10
 """With fewer questions there is nothing to hold apart and to choose by."""
+FEWEST_APART = 8
+"""Questions held apart however small their share: five are the fewest that can show a gain to be no accident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +166,13 @@ def _known(values: list[float | None]) -> NDArray[np.float32]:
 
 
 def held_apart(questions: Sequence[Question], share: float, seed: int) -> tuple[list[Question], list[Question]]:
-    """Questions to train on, and a ``share`` of each domain's to choose by."""
+    """Questions to train on, and a ``share`` of each domain's to choose by: at least ``FEWEST_APART``, at most half."""
     draw = np.random.default_rng(seed)
     apart: set[int] = set()
     for domain in {question.domain for question in questions}:
         own = [place for place, question in enumerate(questions) if question.domain == domain]
-        apart.update(draw.permutation(own)[: max(1, round(share * len(own)))].tolist())
+        count = min(len(own) // 2, max(FEWEST_APART, round(share * len(own))))
+        apart.update(draw.permutation(own)[:count].tolist())
     return (
         [question for place, question in enumerate(questions) if place not in apart],
         [questions[place] for place in sorted(apart)],

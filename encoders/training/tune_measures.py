@@ -11,26 +11,30 @@ from .quantisation.parity import cosines, overlap
 
 CUT = 10
 """Ranks that nDCG looks at, and neighbours that drift does."""
-CERTAIN = 1.645
-"""Standard errors that a gain must lie above zero: one-sided, at five per cent."""
+UNLIKELY = 0.05
+"""Chance below which a gain is no accident."""
+FLIPS = 2_000
+"""Draws of the sign-flip test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
     """A measure before and after over the same questions.
 
-    before, after: means. error: standard error of the mean difference, paired over the questions.
+    before, after: means. error: standard error of the mean difference, paired over the questions; None for one.
+    chance: that signs drawn at random give the differences a mean as high.
     """
 
     before: float
     after: float
-    error: float
+    error: float | None
+    chance: float
     questions: int
 
     @property
     def real(self) -> bool:
-        """Whether the gain lies above zero by ``CERTAIN`` standard errors."""
-        return self.after - self.before > CERTAIN * self.error
+        """Whether there is a gain that is no accident."""
+        return self.after > self.before and self.chance < UNLIKELY
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,13 @@ class Drift:
 
 
 def gain_of(before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
-    """Compare two measurements of the same questions, ``(questions,)`` each."""
+    """Compare two measurements of the same questions, ``(questions,)`` each, by a paired sign-flip test."""
     difference = after - before
-    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
-    return Gain(float(before.mean()), float(after.mean()), float(error), len(difference))
+    count = len(difference)
+    error = float(difference.std(ddof=1) / np.sqrt(count)) if count > 1 else None
+    signs = np.random.default_rng(0).choice(np.array([-1.0, 1.0], dtype=np.float32), (FLIPS, count))
+    chance = float((signs @ difference >= difference.sum() - 1e-9).mean())
+    return Gain(float(before.mean()), float(after.mean()), error, chance, count)
 
 
 def drift_of(old: NDArray[np.float32], new: NDArray[np.float32]) -> Drift:

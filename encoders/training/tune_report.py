@@ -62,7 +62,8 @@ def report_rows(report: TuneReport) -> list[tuple[str, ...]]:
 
 
 def _gain(gain: Gain) -> tuple[str, str, str, str]:
-    return f"{gain.before:.3f}", f"{gain.after:.3f}", f"{gain.after - gain.before:+.3f}", f"{gain.error:.3f}"
+    error = "" if gain.error is None else f"{gain.error:.3f}"
+    return f"{gain.before:.3f}", f"{gain.after:.3f}", f"{gain.after - gain.before:+.3f}", error
 
 
 def verdict(report: TuneReport) -> str:

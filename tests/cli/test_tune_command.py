@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from twinbert.errors import InvalidInputError
 
 pytestmark = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="training is tested on Python 3.11")
 
@@ -57,7 +58,7 @@ def test_it_reports_in_json_and_writes_a_model(tmp_path: Path, model: Path, beir
     report = json.loads(done.out)
     assert report.pop("model") == str(out)
     assert report == json.loads((out / "tune.json").read_text())
-    assert (report["questions"], report["held_out"]) == (10, 2)
+    assert (report["questions"], report["held_out"]) == (6, 6)
     assert report["reported"]["nDCG@10"]["questions"] == 5
     assert run("model", "info", out).status == 0
 
@@ -97,6 +98,18 @@ def test_a_teacher_s_scores_stand_beside_the_labels(tmp_path: Path, beir: Path) 
     }
     assert len(domain.pairs) == 24 + 2
     assert len(domain.reported) == 10
+
+
+def test_general_texts_are_json_lines_or_lines(tmp_path: Path) -> None:
+    from twinbert.cli.tune_data import read_general
+
+    rows, lines = tmp_path / "general.jsonl", tmp_path / "general.txt"
+    rows.write_text('{"title": "on", "text": "tables"}\n{"_id": 3, "text": "chairs"}\n{"text": ""}\n')
+    lines.write_text("on tables\n\nchairs\n")
+    assert read_general(rows) == read_general(lines) == ["on tables", "chairs"]
+    rows.write_text('{"text": "tables"}\n{"title": "on"}\n')
+    with pytest.raises(InvalidInputError, match=r"general\.jsonl:2: text, and title where there is one, must be str"):
+        read_general(rows)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +157,7 @@ def test_weights_are_fitted_on_the_questions_held_out(tmp_path: Path, model: Pat
     assert after >= before
     domain = read_domain(beir)
     queries, qrels = held_out(domain, TuneData([domain]), TuneOptions())
-    assert len(queries) == 2
+    assert len(queries) == report["held_out"]
     for query in queries:
         judged = {
             str(pair.document): int(pair.value) for pair in domain.pairs if domain.queries[pair.query] == query.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,9 @@ def test_whole_questions_of_each_domain_are_held_apart() -> None:
     questions = [question(place, [0], [1.0], place % 2) for place in range(40)]
     kept, apart = held_apart(questions, 0.1, seed=3)
     assert sorted(one.query for one in kept + apart) == list(range(40))
-    assert sorted(one.domain for one in apart) == [0, 0, 1, 1]
+    assert sorted(one.domain for one in apart) == [0] * 8 + [1] * 8
+    assert len(held_apart(questions, 0.45, seed=3)[1]) == 18
+    assert len(held_apart(questions[:20], 0.1, seed=3)[1]) == 10
     again = held_apart(questions, 0.1, seed=3)[1]
     assert [one.query for one in again] == [one.query for one in apart]
 
@@ -131,15 +135,21 @@ def test_ndcg_is_the_hand_s() -> None:
     assert ndcg(np.ones(10, dtype=bool), np.ones(30, dtype=bool)) == 1.0
 
 
-def test_a_gain_is_real_when_it_stands_out_of_its_paired_error() -> None:
-    before = np.array([0.1, 0.5, 0.9, 0.3])
+def test_a_gain_is_real_when_random_signs_would_hardly_give_it() -> None:
+    before = np.array([0.1, 0.5, 0.9, 0.3, 0.2, 0.6])
     steady = gain_of(before, before + 0.05)
-    assert (steady.error, steady.real) == (pytest.approx(0.0, abs=1e-12), True)
-    noisy = gain_of(before, before + np.array([0.4, -0.3, 0.2, -0.1]))
-    assert noisy.error == pytest.approx(np.std([0.4, -0.3, 0.2, -0.1], ddof=1) / 2)
+    assert (steady.error, steady.questions, steady.real) == (pytest.approx(0.0, abs=1e-12), 6, True)
+    assert steady.chance == pytest.approx(1 / 2**6, abs=0.01)
+    change = np.array([0.4, -0.3, 0.2, -0.1, 0.1, 0.0])
+    noisy = gain_of(before, before + change)
+    flips = [np.dot(signs, change) for signs in itertools.product((-1, 1), repeat=6)]
+    assert noisy.chance == pytest.approx(np.mean(np.array(flips) >= change.sum() - 1e-9), abs=0.03)
+    assert noisy.error == pytest.approx(np.std(change, ddof=1) / np.sqrt(6))
     assert not noisy.real
     assert not gain_of(before, before).real
-    assert not gain_of(before[:1], before[:1] + 1).real
+    assert not gain_of(before, before - 0.05).real
+    one = gain_of(before[:1], before[:1] + 1)
+    assert (one.error, one.real) == (None, False)
 
 
 def test_drift_counts_the_neighbours_that_stay() -> None:
