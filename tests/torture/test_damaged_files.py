@@ -69,7 +69,7 @@ def test_flipped_in_the_segment(folder: Path, name: str, tally: Tally) -> None:
 
 
 def test_flipped_in_the_store(folder: Path, tally: Tally) -> None:
-    damage(folder, "store.sqlite", "flip", 97, tally)
+    damage(folder, "store.sqlite", "flip", 131, tally)
     assert tally.bad == []
 
 

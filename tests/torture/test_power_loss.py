@@ -17,7 +17,7 @@ from workload import STEPS, acknowledged
 
 Moment = tuple[int, int]
 """Number of a system call, and how many steps were acknowledged by then."""
-POINTS = 36
+POINTS = 30
 """Moments of the workload at which the short form cuts the power."""
 SEEDS = 4 if LONG else 1
 """Random losses tried at each moment, beside the four plain ones."""
