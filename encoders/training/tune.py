@@ -96,7 +96,7 @@ def student_to_tune(folder: ModelFolder, options: TuneOptions) -> Student:
         else [student.towers.query, student.towers.document]
     )
     for tower in towers:
-        layers = len(tower.layers) // 3 if options.frozen is None else options.frozen
+        layers = len(tower.layers) // 6 if options.frozen is None else options.frozen
         if layers > len(tower.layers):
             raise ModelError(f"{folder.root.name} has {len(tower.layers)} layers, not {layers} to freeze")
         freeze(tower, layers)
