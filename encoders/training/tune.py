@@ -128,7 +128,7 @@ def _tuned(
     """Train, blend, choose; the student is left with the weights that are kept."""
     original = kept_weights(student)
     judge, before = prepared.judge, prepared.before
-    until = clock.seconds - prepared.seconds * (len(options.blends) + 1)
+    until = clock.seconds - prepared.seconds * (1 + judge.share * len(options.blends))
     if clock.spent >= until:
         raise InvalidInputError(
             f"{options.minutes:g} minutes are too few: preparing took {clock.spent / 60:.1f}, and judging will take "
