@@ -96,7 +96,7 @@ def student_to_tune(folder: ModelFolder, options: TuneOptions) -> Student:
         else [student.towers.query, student.towers.document]
     )
     for tower in towers:
-        layers = len(tower.layers) // 3 if options.frozen is None else options.frozen
+        layers = len(tower.layers) // 6 if options.frozen is None else options.frozen
         if layers > len(tower.layers):
             raise ModelError(f"{folder.root.name} has {len(tower.layers)} layers, not {layers} to freeze")
         freeze(tower, layers)
@@ -128,7 +128,7 @@ def _tuned(
     """Train, blend, choose; the student is left with the weights that are kept."""
     original = kept_weights(student)
     judge, before = prepared.judge, prepared.before
-    until = clock.seconds - prepared.seconds * (len(options.blends) + 1)
+    until = clock.seconds - prepared.seconds * (1 + judge.share * len(options.blends))
     if clock.spent >= until:
         raise InvalidInputError(
             f"{options.minutes:g} minutes are too few: preparing took {clock.spent / 60:.1f}, and judging will take "

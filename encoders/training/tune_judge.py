@@ -41,6 +41,13 @@ class Judge:
         """The measure to choose by: AUC where most questions have it, else nDCG."""
         return AUC if 2 * len(self.mixed) > len(self.questions) else NDCG
 
+    @property
+    def share(self) -> float:
+        """Share of the documents, and so of the time, that the measure to choose by takes of all measures."""
+        if self.measure == NDCG:
+            return 1.0
+        return len(known_rows(self.mixed)) / len(np.union1d(self.distractors, known_rows(self.questions)))
+
     def chosen(self, student: Student) -> NDArray[np.float64]:
         """The measure to choose by, ``(questions,)``."""
         if self.measure == NDCG:

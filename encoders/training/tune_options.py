@@ -21,7 +21,7 @@ class TuneOptions:
     questions: a batch. negatives: of each, judged ones first, the original model's own top candidates for the rest.
     depth: ranks that these are drawn from. pool: documents, drawn from the collections, that are searched for them.
     learning_rate: of the towers, with warm-up and linear decay; head_learning_rate: of the crossings.
-    frozen: lowest layers, and the token table below them, that stay as they are; a third of the layers when None.
+    frozen: lowest layers, and the token table below them, that stay as they are; a sixth of the layers when None.
     temperature: of the listwise loss. hard, soft: share of cross-entropy on judgements and on a teacher's scores.
     anchor: how much 1 − cosine to the original vectors of ``anchors`` general texts a batch counts.
     blends: shares of the tuned weights that are tried, the rest being the original's.
@@ -39,8 +39,8 @@ class TuneOptions:
     questions: int = 16
     negatives: int = 12
     depth: int = 50
-    pool: int = 5_000
-    learning_rate: float = 1e-4
+    pool: int = 2_000
+    learning_rate: float = 2e-4
     head_learning_rate: float = 1e-3
     frozen: int | None = None
     temperature: float = 0.05
@@ -49,7 +49,7 @@ class TuneOptions:
     anchor: float = 10.0
     anchors: int = 24
     blends: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
-    keep: float = 0.9
+    keep: float = 0.97
     held_out: float = 0.15
     longest: int = 128
     precision: Literal["auto", "fp32", "bf16"] = "auto"
