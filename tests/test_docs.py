@@ -1,5 +1,6 @@
 """What the documents say is there, and runs."""
 
+import json
 import re
 import sys
 from dataclasses import fields
@@ -8,10 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 import twinbert
+from twinbert.cli import main
 from twinbert.encoders.config import TowerConfig, TwinConfig
 from twinbert.encoders.training.recipe import Recipe
 from twinbert.encoders.training.tune_options import TuneOptions, read_options
 from twinbert.index import Index
+from twinbert.retrieval import Document, Retriever
 
 ROOT = Path(twinbert.__file__).resolve().parent
 
@@ -42,6 +45,23 @@ def test_an_index_of_own_vectors_works_as_documented(tmp_path: Path, monkeypatch
         assert tuning is not None
         assert (tuning.queries, tuning.proxy) == (100, False)
         assert index.verify() == []
+
+
+def test_searching_works_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (corpus,), (shown,), (program,) = (blocks("docs/search.md", language) for language in ("jsonl", "text", "python"))
+    documents = [json.loads(line) for line in corpus.splitlines()]
+    with Retriever.build("parts.index", [Document(row["_id"], row["text"], row["title"]) for row in documents]):
+        pass
+    monkeypatch.setattr("sys.argv", ["twinbert", "search", "parts.index", "XK-4710", "--explain", "-k", "2"])
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        main()
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        line.strip() for line in shown.splitlines()
+    ]
+    exec(compile(program, "docs/search.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("gasket {'cosine': ")
 
 
 def test_every_command_that_the_documents_name_exists(run_help) -> None:

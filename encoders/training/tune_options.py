@@ -49,7 +49,7 @@ class TuneOptions:
     anchor: float = 10.0
     anchors: int = 24
     blends: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
-    keep: float = 0.97
+    keep: float = 0.9
     held_out: float = 0.15
     longest: int = 128
     precision: Literal["auto", "fp32", "bf16"] = "auto"
