@@ -43,6 +43,11 @@ class EvidenceBlock:
     hash: bytes
 
     @property
+    def facts(self) -> tuple[int | bytes, ...]:
+        """All but the hash, which covers them too: a flipped bit here would else give evidence of other vectors."""
+        return self.place, self.start, self.entries, self.terms, self.parts, self.width, self.mark
+
+    @property
     def size(self) -> int:
         """Bytes of it."""
         head = 2 * self.entries * np.dtype(_SIZE).itemsize
@@ -92,9 +97,10 @@ class EvidenceSpool:
             file.seek(start)
             file.write(data)
         counts = (len(entries), len(entries.terms), len(entries.parts), self._schema.part_width)
-        facts = (place, start, *counts, self._schema.mark, _hash(data))
-        self._connection.execute("INSERT INTO evidence_spool VALUES (?, ?, ?, ?, ?, ?, ?, ?)", facts)
-        self._blocks.append(EvidenceBlock(*facts))
+        facts = (place, start, *counts, self._schema.mark)
+        row = (*facts, _hash(facts, data))
+        self._connection.execute("INSERT INTO evidence_spool VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._blocks.append(EvidenceBlock(*row))
 
     def read(self, places: NDArray[np.int64]) -> Entries:
         """The evidence of the vectors at ``(n,)`` ascending places.
@@ -124,7 +130,7 @@ def faulty_evidence(path: Path, blocks: Sequence[EvidenceBlock]) -> Iterator[Evi
     """Blocks that do not match their hash."""
     for block in blocks:
         data = block.read(path)
-        if len(data) < block.size or _hash(data) != block.hash:
+        if len(data) < block.size or _hash(block.facts, data) != block.hash:
             yield block
 
 
@@ -134,5 +140,7 @@ def _bytes(entries: Entries) -> bytes:
     return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
 
 
-def _hash(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
+def _hash(facts: Sequence[int | bytes], data: bytes) -> bytes:
+    digest = hashlib.blake2b(repr(tuple(facts)).encode(), digest_size=16)
+    digest.update(data)
+    return digest.digest()
