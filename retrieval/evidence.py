@@ -93,11 +93,6 @@ class EvidenceMaker:
         """How the evidence is made, as the index keeps it."""
         return EvidenceSchema(msgspec.json.encode(self._note).decode(), self._note.segment_width)
 
-    @property
-    def language(self) -> str | None:
-        """The language that words are stemmed in."""
-        return self._note.language
-
     def segments(self, text: str) -> list[Segment]:
         """The segments of a document's full text that have a sketch, in the order of the sketches."""
         return segments_of(text, self._note.segment_words, self._note.segments) if self._note.segments else []

@@ -196,8 +196,14 @@ class Reranker:
 
 
 def _served(encoder: TwinEncoder, maker: EvidenceMaker | None) -> Weights:
+    """The model's weights, 0 for what the index or the model has nothing for."""
     weights = encoder.weights
-    return weights if maker is not None else replace(weights, lexical=0.0, segments=0.0)
+    return replace(
+        weights,
+        lexical=0.0 if maker is None else weights.lexical,
+        segments=weights.segments if maker is not None and maker.schema.part_width else 0.0,
+        head=weights.head if encoder.has_head else 0.0,
+    )
 
 
 def _check_served(index: Index, encoder: TwinEncoder, maker: EvidenceMaker | None, weights: Weights) -> None:
@@ -206,6 +212,8 @@ def _check_served(index: Index, encoder: TwinEncoder, maker: EvidenceMaker | Non
             f"{index.path} keeps neither terms nor segments beside its vectors: set the weights lexical and segments "
             "to 0, or encode it anew with `twinbert index reencode`"
         )
+    if maker is not None and not maker.schema.part_width and weights.segments:
+        raise InvalidInputError(f"{index.path} was built without segments: set the weight segments to 0")
     if not encoder.has_head and weights.head:
         raise InvalidInputError(f"the model {encoder.source} has no residual head: set the weight head to 0")
 

@@ -68,9 +68,11 @@ class Stages:
 
     def _pools(self, queries: Sequence[Query], vectors: NDArray[np.float32]) -> list[Ranked]:
         """Candidates of each query: with their cosines where they will be reranked, else in their final order."""
-        kinds = [self._kind_of(query) for query in queries]
         if not self._reranks:
-            return self._lexical(queries) if "lexical" in kinds else self._dense(vectors)
+            return self._lexical(queries) if self._options.candidates == "lexical" else self._dense(vectors)
+        kinds = [self._kind_of(query) for query in queries]
+        if set(kinds) == {"dense"}:
+            return self._dense(vectors)
         while True:  # two searches see one commit, or are made again: a document replaced between them would come twice
             commit = self._index.commit
             pools = self._joined(queries, vectors, kinds)

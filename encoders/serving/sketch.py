@@ -1,7 +1,7 @@
 """Unit vectors made short and small: what a document's segments are cached as.
 
 A sketch sums groups of a vector's entries with signs: its rows are orthogonal, it needs no training and no file, and it
-keeps inner products as well as the principal components of 512 texts do (docs/quality.md).
+keeps inner products well enough to choose among segments (docs/decisions/0022).
 """
 
 from __future__ import annotations

@@ -281,3 +281,16 @@ def test_segments_are_no_wider_than_the_vectors(
         assert evidence is not None
         assert evidence.part_width == starter.dimension
         assert retriever.search(QUERIES[0], 3)
+
+
+def test_what_an_index_or_a_model_has_nothing_for_weighs_nothing(
+    tmp_path: Path, documents: list[Document], variant: Callable[..., Path]
+) -> None:
+    without = EvidenceOptions(segments=0)
+    with Retriever.build(tmp_path / "i", documents, variant(head="none"), evidence=without) as retriever:
+        assert (retriever.weights.segments, retriever.weights.head) == (0, 0)
+        assert retriever.weights.lexical > 0
+        own = SearchOptions(weights=retriever.weights)
+        assert retriever.search(QUERIES[0], 3, own) == retriever.search(QUERIES[0], 3)
+        with pytest.raises(InvalidInputError, match="was built without segments: set the weight segments to 0"):
+            retriever.search(QUERIES[0], 3, SearchOptions(weights=Weights(head=0)))
