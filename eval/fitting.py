@@ -25,7 +25,8 @@ def fit_to_collection(
 ) -> FittedWeights:
     """Weights half of the way from the encoder's own to those that are best on these judgements.
 
-    One collection over-rewards what is special in it, so only half of the way is gone. The own weights are kept where half of the way gains no more than the standard error over queries.
+    One collection over-rewards what is special in it, so only half of the way is gone. The own weights are kept where
+    half of the way gains no more than the standard error over queries.
 
     queries: none that the model was trained on. documents: of a large collection ``MOST`` are drawn beside the judged.
     """
